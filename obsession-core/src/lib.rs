@@ -1,15 +1,47 @@
-//! obsession-core
+#![doc = include_str!("../README.md")]
+
+mod body;
+mod changes;
+mod cleanup;
 mod clock;
+mod commit;
 mod crc32;
 mod error;
+mod finite;
+mod guard;
 mod id;
+mod info;
+mod lifetime;
+mod manager;
+mod memory;
 mod record;
 mod row;
+mod serializer;
+mod session;
+mod source;
+mod state;
 mod store;
 
+pub use cleanup::Cleanup;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error::{Effect, Error, StoreError};
+pub use guard::ValueMut;
 pub use id::{InvalidId, SessionId, SessionKey};
+pub use info::SessionInfo;
+pub use lifetime::Lifetime;
+pub use manager::{SessionManager, SessionManagerBuilder, Unreadable};
+pub use memory::{MemoryStore, MemoryStoreBuilder, WhenFull};
 pub use record::{Record, Revision};
 pub use row::CorruptRow;
+pub use serializer::Serializer;
+pub use session::Session;
+pub use source::{IdSource, Presented};
+pub use state::{Activity, ClientAction};
 pub use store::{Create, Delete, ScanCursor, SessionIndex, SessionStore, Touch, Update};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks, also after a panic elsewhere: what is behind our locks is whole at every step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

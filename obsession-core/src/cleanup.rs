@@ -1,0 +1,132 @@
+//! A task that removes what has expired.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Revision, SessionStore, StoreError};
+
+/// Removes expired records in batches, again and again, until it is told to stop.
+///
+/// Whether it runs or not never decides whether a session is served: expired ones are not. It
+/// keeps the store small.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use obsession_core::{MemoryStore, SessionManager};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # let manager = SessionManager::new(MemoryStore::new());
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// let cleanup = manager.cleanup().every(Duration::from_secs(30));
+/// let task = tokio::spawn(cleanup.run_until(async { stopped.await.unwrap_or(()) }));
+/// // ... and when the application ends:
+/// drop(stop);
+/// assert_eq!(task.await.unwrap(), 0);
+/// # }
+/// ```
+#[must_use]
+pub struct Cleanup {
+    store: Arc<dyn SessionStore>,
+    every: Duration,
+    batch: usize,
+}
+
+impl Cleanup {
+    pub(crate) fn new(store: Arc<dyn SessionStore>) -> Self {
+        Self {
+            store,
+            every: Duration::from_secs(60),
+            batch: 500,
+        }
+    }
+
+    /// How long to wait between rounds, one minute unless set. Each wait is up to a tenth shorter
+    /// or longer, by chance, so that several processes do not clean in step.
+    pub fn every(mut self, interval: Duration) -> Self {
+        self.every = interval;
+        self
+    }
+
+    /// How many records to remove at once at most, 500 unless set. Between batches other work gets
+    /// its turn.
+    pub fn batch(mut self, records: usize) -> Self {
+        self.batch = records.max(1);
+        self
+    }
+
+    /// Removes all that has expired by now, and says how many records that were.
+    ///
+    /// # Errors
+    ///
+    /// The store failed. What was removed before is removed.
+    pub async fn run_once(&self) -> Result<usize, StoreError> {
+        let mut removed = 0;
+        loop {
+            let batch = self.store.delete_expired(self.batch).await?;
+            removed += batch;
+            if batch < self.batch {
+                return Ok(removed);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Runs until `stop` is done, and says how many records it removed in all.
+    ///
+    /// A failure is logged, and the next round is made all the same. It stops between two batches
+    /// or while it waits, so a batch is never cut.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> usize {
+        let mut stop = pin!(stop);
+        let mut removed = 0;
+        loop {
+            let wait = tokio::time::sleep(jittered(self.every));
+            tokio::select! {
+                biased;
+                () = &mut stop => return removed,
+                () = wait => {}
+            }
+            loop {
+                match self.store.delete_expired(self.batch).await {
+                    Ok(batch) => {
+                        removed += batch;
+                        if batch > 0 {
+                            tracing::debug!(batch, "expired sessions removed");
+                        }
+                        if batch < self.batch {
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "cleanup failed");
+                        break;
+                    }
+                }
+                tokio::select! {
+                    biased;
+                    () = &mut stop => return removed,
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+        }
+    }
+}
+
+/// `interval` times a number between 0.9 and 1.1.
+fn jittered(interval: Duration) -> Duration {
+    let chance = Revision::fresh().map_or(100, |revision| revision.as_u64() % 201);
+    #[allow(clippy::cast_possible_truncation, reason = "below 201")]
+    let percent = 900 + chance as u32;
+    interval.saturating_mul(percent) / 1000
+}
+
+impl fmt::Debug for Cleanup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cleanup")
+            .field("store", &self.store)
+            .field("every", &self.every)
+            .field("batch", &self.batch)
+            .finish()
+    }
+}

@@ -1,0 +1,398 @@
+//! What all sessions of an application share.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
+
+use crate::body::Body;
+use crate::id::{Random, TokenHasher};
+use crate::session::Session;
+use crate::source::{Fixed, IdSource};
+use crate::state::{Absent, Base, Live};
+use crate::{
+    Cleanup, Clock, Error, Lifetime, Presented, Record, Serializer, SessionId, SessionIndex,
+    SessionInfo, SessionKey, SessionStore, StoreError, SystemClock, Timestamp, Touch,
+};
+
+/// How long after its replacement an old token is taken for a request that was under way.
+const LATE: Duration = Duration::from_secs(60);
+
+/// Opens sessions: a store, and how values, tokens and lifetimes are handled.
+///
+/// Cloning is cheap, and clones are the same manager.
+///
+/// ```
+/// # use obsession_core::{MemoryStore, SessionManager};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), obsession_core::Error> {
+/// let manager = SessionManager::new(MemoryStore::new());
+///
+/// let session = manager.open(None);
+/// session.insert("fruit", "quince")?;
+/// session.save().await?;
+///
+/// let id = session.id().await?;
+/// let again = manager.open(id);
+/// assert_eq!(again.get::<String>("fruit").await?.as_deref(), Some("quince"));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct SessionManager {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn SessionStore>,
+    index: Option<Arc<dyn SessionIndex>>,
+    pub(crate) serializer: Serializer,
+    pub(crate) lifetime: Lifetime,
+    touch_every: Option<Duration>,
+    pub(crate) max_size: usize,
+    pub(crate) hasher: TokenHasher,
+    pub(crate) random: Random,
+    pub(crate) clock: Arc<dyn Clock>,
+    deadline: Duration,
+    unreadable: Unreadable,
+    turns: Box<[Mutex<()>]>,
+}
+
+/// What to do with a record whose bytes are damaged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Unreadable {
+    /// Looking at the session is an [`Error::Corrupt`], until somebody repairs or removes it.
+    #[default]
+    Fail,
+    /// The client is treated as one without a session. The record is left alone, and a new session
+    /// gets a new key.
+    StartFresh,
+}
+
+impl SessionManager {
+    /// A manager with all defaults.
+    #[must_use]
+    pub fn new(store: impl SessionStore) -> Self {
+        Self::builder(store).build()
+    }
+
+    /// A manager for a store without an index, or whose index is not used.
+    #[must_use]
+    pub fn builder(store: impl SessionStore) -> SessionManagerBuilder {
+        SessionManagerBuilder::new(Arc::new(store), None)
+    }
+
+    /// A manager that can also list and end the sessions of a subject.
+    #[must_use]
+    pub fn builder_indexed(store: impl SessionIndex) -> SessionManagerBuilder {
+        let store = Arc::new(store);
+        SessionManagerBuilder::new(Arc::clone(&store) as _, Some(store))
+    }
+
+    /// The session of a client that presented `id`, or nothing. There is no I/O in it: the store
+    /// is asked at the first look.
+    #[must_use]
+    pub fn open(&self, id: Option<SessionId>) -> Session {
+        self.open_with(Fixed(id.map_or(Presented::Nothing, Presented::Id)))
+    }
+
+    /// The session of a client whose id is read when it is first needed.
+    #[must_use]
+    pub fn open_with(&self, source: impl IdSource) -> Session {
+        Session::new(self.clone(), source)
+    }
+
+    /// The session of `id` if there is one: loaded and checked.
+    ///
+    /// Nothing that was open before is changed by it, whether or not it is found.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] or [`Error::Corrupt`].
+    pub async fn load_id(&self, id: SessionId) -> Result<Option<Session>, Error> {
+        let session = self.open(Some(id));
+        Ok(session.info().await?.is_some().then_some(session))
+    }
+
+    /// At most `limit` sessions of `subject`, by ascending key, from after `after` on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoIndex`], or [`Error::Store`].
+    pub async fn sessions_of(
+        &self,
+        subject: &str,
+        after: Option<&SessionKey>,
+        limit: usize,
+    ) -> Result<Vec<SessionInfo>, Error> {
+        let records = self.index()?.list(subject, after, limit);
+        let records = bounded(self.until(), records, StoreError::not_applied(LATE_STORE)).await?;
+        Ok(records
+            .iter()
+            .map(|record| self.shared.info(record))
+            .collect())
+    }
+
+    /// Ends the session of `key` if it is one of `subject`, and says whether it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn end(&self, subject: &str, key: &SessionKey) -> Result<bool, Error> {
+        let until = self.until();
+        let found = self.shared.store.load(key);
+        let found = bounded(until, found, StoreError::not_applied(LATE_STORE)).await?;
+        if found.is_none_or(|record| record.subject.as_deref() != Some(subject)) {
+            return Ok(false);
+        }
+        let deleted = self.shared.store.delete(key);
+        let deleted = bounded(until, deleted, StoreError::unknown(LATE_STORE)).await?;
+        tracing::info!(%key, "session ended from another one");
+        Ok(deleted == crate::Delete::Deleted)
+    }
+
+    /// Ends all sessions of `subject` but that of `except`, and says how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoIndex`], or [`Error::Store`]; some may have been ended then.
+    pub async fn end_all(
+        &self,
+        subject: &str,
+        except: Option<&SessionKey>,
+    ) -> Result<usize, Error> {
+        let ended = self.index()?.delete_subject(subject, except);
+        Ok(bounded(self.until(), ended, StoreError::unknown(LATE_STORE)).await?)
+    }
+
+    /// A task that removes expired records; see [`Cleanup`].
+    #[must_use]
+    pub fn cleanup(&self) -> Cleanup {
+        Cleanup::new(Arc::clone(&self.shared.store))
+    }
+
+    /// When store calls that start now must have ended.
+    pub(crate) fn until(&self) -> Instant {
+        Instant::now() + self.shared.deadline
+    }
+
+    fn index(&self) -> Result<&Arc<dyn SessionIndex>, Error> {
+        self.shared.index.as_ref().ok_or(Error::NoIndex)
+    }
+}
+
+impl Shared {
+    /// Finds what `id` gives the right to.
+    pub(crate) async fn load(&self, id: &SessionId, until: Instant) -> Result<Base, Error> {
+        let key = id.key();
+        let loading = self.store.load(&key);
+        let found = bounded(until, loading, StoreError::not_applied(LATE_STORE)).await?;
+        let now = self.clock.now();
+        let Some(record) = found.filter(|record| record.is_live(now)) else {
+            return Ok(Base::Absent(Absent::NotFound));
+        };
+        let body = match self.decode(&key, &record) {
+            Ok(body) => body,
+            Err(error) if self.unreadable == Unreadable::StartFresh => {
+                tracing::warn!(%key, %error, "session treated as absent");
+                return Ok(Base::Absent(Absent::NotFound));
+            }
+            Err(error) => return Err(error),
+        };
+        if now >= self.effective(&body).limit(record.created_at) {
+            return Ok(Base::Absent(Absent::NotFound));
+        }
+        if !body.head.hash.matches(&self.hasher.hash(id)) {
+            let late = now.saturating_since(body.head.cycled_at) < LATE;
+            tracing::info!(%key, late, "a token that is not the current one was presented");
+            return Ok(Base::Absent(Absent::Superseded { late }));
+        }
+        Ok(Base::Live(Live { record, body }))
+    }
+
+    /// Checks that a record is the one that was asked for and undamaged.
+    pub(crate) fn decode(&self, key: &SessionKey, record: &Record) -> Result<Body, Error> {
+        let reason = if record.key == *key {
+            match Body::decode(record) {
+                Ok(body) => return Ok(body),
+                Err(reason) => reason,
+            }
+        } else {
+            "the store gave the record of another key"
+        };
+        Err(Error::Corrupt { key: *key, reason })
+    }
+
+    pub(crate) fn effective(&self, body: &Body) -> Lifetime {
+        body.head.lifetime.unwrap_or(self.lifetime)
+    }
+
+    /// The later deadline that a session used `now` should get, if it is worth a touch.
+    pub(crate) fn touch_due(&self, live: &Live, now: Timestamp) -> Option<Timestamp> {
+        let lifetime = self.effective(&live.body);
+        let deadline = lifetime.deadline(live.record.created_at, now);
+        let gain = deadline.saturating_since(live.record.expires_at);
+        // The last touch, up to the absolute limit, is worth it however little it gains.
+        let last = deadline == lifetime.limit(live.record.created_at) && !gain.is_zero();
+        let resolution = self.touch_every.unwrap_or(lifetime.idle() / 8);
+        (last || gain >= resolution.max(Duration::from_millis(1))).then_some(deadline)
+    }
+
+    pub(crate) async fn touch(
+        &self,
+        key: &SessionKey,
+        deadline: Timestamp,
+        until: Instant,
+    ) -> Result<Touch, StoreError> {
+        let touching = self.store.touch(key, deadline);
+        bounded(until, touching, StoreError::unknown(LATE_STORE)).await
+    }
+
+    /// Where those who lost a compare-and-swap on `key` queue, one at a time.
+    pub(crate) fn turn(&self, key: &SessionKey) -> Option<&Mutex<()>> {
+        let [.., a, b] = key.as_bytes();
+        self.turns
+            .get((usize::from(*a) * 64 + usize::from(*b)) % self.turns.len().max(1))
+    }
+
+    fn info(&self, record: &Record) -> SessionInfo {
+        let body = Body::decode(record).ok();
+        let lifetime = body
+            .as_ref()
+            .map_or(self.lifetime, |body| self.effective(body));
+        SessionInfo::new(record, body.as_ref(), &lifetime)
+    }
+}
+
+/// The answer of a store that ran out of time.
+pub(crate) const LATE_STORE: &str = "the store did not answer in time";
+
+/// Awaits a call of the store, at most `until`; then the answer is `late`.
+pub(crate) async fn bounded<T>(
+    until: Instant,
+    mut call: Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + '_>>,
+    late: StoreError,
+) -> Result<T, StoreError> {
+    // A store in memory answers at the first poll, and then no timer is set up.
+    match poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => timeout_at(until, call).await.unwrap_or(Err(late)),
+    }
+}
+
+impl fmt::Debug for SessionManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManager")
+            .field("store", &self.shared.store)
+            .field("serializer", &self.shared.serializer)
+            .field("lifetime", &self.shared.lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Configures a [`SessionManager`].
+#[must_use]
+pub struct SessionManagerBuilder {
+    shared: Shared,
+}
+
+impl SessionManagerBuilder {
+    fn new(store: Arc<dyn SessionStore>, index: Option<Arc<dyn SessionIndex>>) -> Self {
+        Self {
+            shared: Shared {
+                store,
+                index,
+                serializer: Serializer::default(),
+                lifetime: Lifetime::default(),
+                touch_every: None,
+                max_size: 64 * 1024,
+                hasher: TokenHasher::new(""),
+                random: getrandom::fill,
+                clock: Arc::new(SystemClock),
+                deadline: Duration::from_secs(2),
+                unreadable: Unreadable::default(),
+                turns: (0..64).map(|_| Mutex::new(())).collect(),
+            },
+        }
+    }
+
+    /// How values are written; [`Serializer::Json`] unless set.
+    pub fn serializer(mut self, serializer: Serializer) -> Self {
+        self.shared.serializer = serializer;
+        self
+    }
+
+    /// How long sessions live that have no lifetime of their own.
+    ///
+    /// A shorter absolute lifetime holds for existing sessions at once; a shorter idle timeout
+    /// from their next write on.
+    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.shared.lifetime = lifetime;
+        self
+    }
+
+    /// How much longer a read must make a session live to be worth a write; an eighth of the idle
+    /// timeout unless set.
+    pub fn touch_every(mut self, resolution: Duration) -> Self {
+        self.shared.touch_every = Some(resolution);
+        self
+    }
+
+    /// The largest body of a record in bytes, checked before the store is asked; 64 KiB unless set.
+    pub fn max_size(mut self, bytes: usize) -> Self {
+        self.shared.max_size = bytes;
+        self
+    }
+
+    /// The name of the application or cookie. A token of one realm is worthless in another that
+    /// shares its store; changing the realm logs everybody out.
+    pub fn realm(mut self, realm: &str) -> Self {
+        self.shared.hasher = TokenHasher::new(realm);
+        self
+    }
+
+    /// The clock; the operating system's unless set. Stores that keep deadlines themselves must be
+    /// given the same one.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.shared.clock = Arc::new(clock);
+        self
+    }
+
+    /// How long a load, a save or a delete may take, all retries included; 2 seconds unless set.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.shared.deadline = deadline;
+        self
+    }
+
+    /// What to do with damaged records; [`Unreadable::Fail`] unless set.
+    pub fn unreadable(mut self, unreadable: Unreadable) -> Self {
+        self.shared.unreadable = unreadable;
+        self
+    }
+
+    /// Replaces the operating system's generator. For tests of its failure.
+    #[doc(hidden)]
+    pub fn random(mut self, random: fn(&mut [u8]) -> Result<(), getrandom::Error>) -> Self {
+        self.shared.random = random;
+        self
+    }
+
+    /// The manager.
+    #[must_use]
+    pub fn build(self) -> SessionManager {
+        SessionManager {
+            shared: Arc::new(self.shared),
+        }
+    }
+}
+
+impl fmt::Debug for SessionManagerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManagerBuilder")
+            .field("store", &self.shared.store)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,418 @@
+//! Sessions in this process's memory.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+
+use crate::{
+    Clock, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
+    StoreError, SystemClock, Timestamp, Touch, Update, lock,
+};
+
+/// One lock for all would make a second thread slower instead of faster; with 64, two requests
+/// rarely meet unless they are of one session.
+const SHARDS: usize = 64;
+/// How many expired records a create removes in passing, so that a store without a cleanup task
+/// does not only grow.
+const IN_PASSING: usize = 2;
+
+/// Sessions in this process's memory: for tests, and for applications of one process whose
+/// sessions may end with it.
+///
+/// An acknowledged write survives nothing but the request: when the process ends, all is gone. At
+/// most 100,000 sessions unless set; when it is full, new ones are refused, since dropping a
+/// session that was acknowledged would break a promise. Clones are the same store.
+#[derive(Clone)]
+pub struct MemoryStore {
+    shared: Arc<Shared>,
+}
+
+/// What a full [`MemoryStore`] does with a new session, once no expired one is left to remove.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WhenFull {
+    /// Refuses it, with an error.
+    #[default]
+    Refuse,
+    /// Ends a session near its deadline to make room: with one lifetime for all, one that has not
+    /// been used for long. Whoever can make many sessions can then log others out.
+    EvictOldest,
+}
+
+struct Shared {
+    shards: Box<[Mutex<Shard>]>,
+    /// The keys of each subject. Locked after a shard, never before one.
+    subjects: Mutex<HashMap<Arc<str>, BTreeSet<SessionKey>>>,
+    len: AtomicUsize,
+    capacity: usize,
+    when_full: WhenFull,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Default)]
+struct Shard {
+    records: HashMap<SessionKey, Record>,
+    deadlines: BTreeSet<(Timestamp, SessionKey)>,
+}
+
+impl MemoryStore {
+    /// An empty store with all defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Configures a store.
+    pub fn builder() -> MemoryStoreBuilder {
+        MemoryStoreBuilder {
+            capacity: 100_000,
+            when_full: WhenFull::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// How many records are held, expired ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.len.load(Ordering::Relaxed)
+    }
+
+    /// Whether no record is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl SessionStore for MemoryStore {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
+        let now = self.shared.clock.now();
+        let shard = self.shared.shard(key);
+        Ok(shard
+            .records
+            .get(key)
+            .filter(|record| record.is_live(now))
+            .cloned())
+    }
+
+    async fn create(&self, record: &Record) -> Result<Create, StoreError> {
+        self.shared.create(record)
+    }
+
+    async fn update(&self, expected: Revision, record: &Record) -> Result<Update, StoreError> {
+        let now = self.shared.clock.now();
+        let mut shard = self.shared.shard(&record.key);
+        match shard
+            .records
+            .get(&record.key)
+            .filter(|old| old.is_live(now))
+        {
+            None => Ok(Update::Gone),
+            Some(old) if old.revision == record.revision => Ok(Update::Updated),
+            Some(old) if old.revision != expected => Ok(Update::Conflict(old.clone())),
+            Some(_) => {
+                self.shared.put(&mut shard, record.clone());
+                Ok(Update::Updated)
+            }
+        }
+    }
+
+    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<Touch, StoreError> {
+        let now = self.shared.clock.now();
+        let mut shard = self.shared.shard(key);
+        let Shard { records, deadlines } = &mut *shard;
+        let Some(record) = records.get_mut(key).filter(|record| record.is_live(now)) else {
+            return Ok(Touch::Gone);
+        };
+        if expires_at > record.expires_at {
+            deadlines.remove(&(record.expires_at, *key));
+            deadlines.insert((expires_at, *key));
+            record.expires_at = expires_at;
+        }
+        Ok(Touch::Touched)
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<Delete, StoreError> {
+        let now = self.shared.clock.now();
+        let mut shard = self.shared.shard(key);
+        match self.shared.remove(&mut shard, key) {
+            Some(record) if record.is_live(now) => Ok(Delete::Deleted),
+            _ => Ok(Delete::Gone),
+        }
+    }
+
+    async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
+        Ok(self.shared.remove_expired(limit))
+    }
+}
+
+#[async_trait]
+impl SessionIndex for MemoryStore {
+    async fn list(
+        &self,
+        subject: &str,
+        after: Option<&SessionKey>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let now = self.shared.clock.now();
+        let keys = self.shared.keys_of(subject, after);
+        // The keys were copied, so each record is looked at again.
+        let records = keys
+            .iter()
+            .filter_map(|key| self.shared.shard(key).records.get(key).cloned());
+        let listed = records.filter(|r| r.is_live(now) && r.subject.as_deref() == Some(subject));
+        Ok(listed.take(limit).collect())
+    }
+
+    async fn delete_subject(
+        &self,
+        subject: &str,
+        except: Option<&SessionKey>,
+    ) -> Result<usize, StoreError> {
+        let now = self.shared.clock.now();
+        let mut ended = 0;
+        for key in self.shared.keys_of(subject, None) {
+            let mut shard = self.shared.shard(&key);
+            let record = shard.records.get(&key);
+            if Some(&key) != except && record.and_then(|r| r.subject.as_deref()) == Some(subject) {
+                let removed = self.shared.remove(&mut shard, &key);
+                ended += usize::from(removed.is_some_and(|record| record.is_live(now)));
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn scan(
+        &self,
+        after: Option<ScanCursor>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let now = self.shared.clock.now();
+        // A record is live before its deadline, so the first that counts is after `now`.
+        let from = after.map_or(Bound::Unbounded, |at| {
+            Bound::Excluded((at.expires_at, at.key))
+        });
+        let mut found = Vec::new();
+        for shard in &self.shared.shards {
+            let shard = lock(shard);
+            let ahead = shard.deadlines.range((from, Bound::Unbounded));
+            let live = ahead.filter(|(deadline, _)| *deadline > now);
+            found.extend(
+                live.filter_map(|(_, key)| shard.records.get(key).cloned())
+                    .take(limit),
+            );
+        }
+        found.sort_unstable_by_key(|record| ScanCursor::from(record));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        let now = self.shared.clock.now();
+        let live = |shard: &Mutex<Shard>| {
+            let shard = lock(shard);
+            let expired = shard
+                .deadlines
+                .iter()
+                .take_while(|(deadline, _)| *deadline <= now);
+            (shard.records.len() - expired.count()) as u64
+        };
+        Ok(self.shared.shards.iter().map(live).sum())
+    }
+}
+
+impl Shared {
+    fn shard(&self, key: &SessionKey) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[shard_of(key)])
+    }
+
+    fn create(&self, record: &Record) -> Result<Create, StoreError> {
+        let now = self.clock.now();
+        loop {
+            {
+                let mut shard = self.shard(&record.key);
+                self.pop_expired(&mut shard, now, IN_PASSING);
+                match shard.records.get(&record.key) {
+                    Some(old) if old.is_live(now) => {
+                        let again = old.revision == record.revision;
+                        return Ok(if again {
+                            Create::Created
+                        } else {
+                            Create::KeyTaken
+                        });
+                    }
+                    Some(_) => drop(self.remove(&mut shard, &record.key)),
+                    None => {}
+                }
+                if self.reserve() {
+                    self.put(&mut shard, record.clone());
+                    return Ok(Create::Created);
+                }
+            }
+            // Without the shard's lock, since room is made in all of them.
+            if self.remove_expired(SHARDS) == 0
+                && !(self.when_full == WhenFull::EvictOldest && self.evict(shard_of(&record.key)))
+            {
+                return Err(StoreError::not_applied("the memory store is full"));
+            }
+        }
+    }
+
+    /// Takes one of the places, if one is left.
+    fn reserve(&self) -> bool {
+        let more = |len: usize| (len < self.capacity).then_some(len + 1);
+        self.len
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+    }
+
+    /// Ends a session with the first deadline of its shard, beginning with this shard.
+    fn evict(&self, first: usize) -> bool {
+        (0..SHARDS).any(|n| {
+            let mut shard = lock(&self.shards[(first + n) % SHARDS]);
+            let oldest = shard.deadlines.first().copied();
+            oldest.is_some_and(|(_, key)| self.remove(&mut shard, &key).is_some())
+        })
+    }
+
+    fn remove_expired(&self, limit: usize) -> usize {
+        let now = self.clock.now();
+        let mut removed = 0;
+        for shard in &self.shards {
+            if removed == limit {
+                break;
+            }
+            removed += self.pop_expired(&mut lock(shard), now, limit - removed);
+        }
+        removed
+    }
+
+    fn pop_expired(&self, shard: &mut Shard, now: Timestamp, limit: usize) -> usize {
+        let mut popped = 0;
+        while let Some((_, key)) = shard
+            .deadlines
+            .first()
+            .copied()
+            .filter(|(at, _)| *at <= now)
+            && popped < limit
+        {
+            self.remove(shard, &key);
+            popped += 1;
+        }
+        popped
+    }
+
+    /// Puts a record in the place of the old one of its key, or in a reserved place.
+    fn put(&self, shard: &mut Shard, record: Record) {
+        let key = record.key;
+        let (deadline, subject) = (record.expires_at, record.subject.clone());
+        let old = shard.records.insert(key, record);
+        if let Some(old) = &old {
+            shard.deadlines.remove(&(old.expires_at, key));
+        }
+        shard.deadlines.insert((deadline, key));
+        let old_subject = old.and_then(|old| old.subject);
+        if old_subject != subject {
+            self.forget_subject(old_subject.as_deref(), &key);
+            if let Some(subject) = subject {
+                lock(&self.subjects).entry(subject).or_default().insert(key);
+            }
+        }
+    }
+
+    fn remove(&self, shard: &mut Shard, key: &SessionKey) -> Option<Record> {
+        let record = shard.records.remove(key)?;
+        shard.deadlines.remove(&(record.expires_at, *key));
+        self.forget_subject(record.subject.as_deref(), key);
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        Some(record)
+    }
+
+    fn forget_subject(&self, subject: Option<&str>, key: &SessionKey) {
+        let Some(subject) = subject else { return };
+        let mut subjects = lock(&self.subjects);
+        if let Some(keys) = subjects.get_mut(subject) {
+            keys.remove(key);
+            if keys.is_empty() {
+                subjects.remove(subject);
+            }
+        }
+    }
+
+    fn keys_of(&self, subject: &str, after: Option<&SessionKey>) -> Vec<SessionKey> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let subjects = lock(&self.subjects);
+        let keys = subjects
+            .get(subject)
+            .map(|keys| keys.range((after, Bound::Unbounded)));
+        keys.into_iter().flatten().copied().collect()
+    }
+}
+
+fn shard_of(key: &SessionKey) -> usize {
+    let [a, b, ..] = key.as_bytes();
+    (usize::from(*a) * 7 + usize::from(*b)) % SHARDS
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("len", &self.len())
+            .field("capacity", &self.shared.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Configures a [`MemoryStore`].
+#[derive(Debug)]
+#[must_use]
+pub struct MemoryStoreBuilder {
+    capacity: usize,
+    when_full: WhenFull,
+    clock: Arc<dyn Clock>,
+}
+
+impl MemoryStoreBuilder {
+    /// How many sessions it holds at most; 100,000 unless set.
+    pub fn capacity(mut self, sessions: usize) -> Self {
+        self.capacity = sessions;
+        self
+    }
+
+    /// What to do with a new session when it is full; [`WhenFull::Refuse`] unless set.
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = when_full;
+        self
+    }
+
+    /// The clock; the operating system's unless set.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn build(self) -> MemoryStore {
+        MemoryStore {
+            shared: Arc::new(Shared {
+                shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+                subjects: Mutex::default(),
+                len: AtomicUsize::new(0),
+                capacity: self.capacity,
+                when_full: self.when_full,
+                clock: self.clock,
+            }),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Values as bytes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Error;
+use crate::finite;
+
+/// How values are written.
+///
+/// It is a choice per manager and may change at any time: every stored value names its format, so
+/// values of either kind are read whatever is chosen, and nobody is logged out by a change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum Serializer {
+    /// JSON: readable in the database, for values of every shape. Numbers that JSON does not have
+    /// (infinities, not-a-number) are refused instead of becoming `null`. Nested to at most 128
+    /// levels when read.
+    #[default]
+    Json,
+    /// postcard: compact and fast. Values must say their own type, so `serde_json::Value` and
+    /// untagged enums can be written but not read.
+    Postcard,
+}
+
+impl Serializer {
+    pub(crate) fn encode<T: Serialize + ?Sized>(
+        self,
+        name: &str,
+        value: &T,
+    ) -> Result<Value, Error> {
+        let bytes = match self {
+            Self::Json => serde_json::to_vec(value)
+                .map_err(Into::into)
+                .and_then(|json| {
+                    // serde_json writes a number that is not finite as null, and only then is there a
+                    // null to be suspicious of.
+                    if json.windows(4).any(|w| w == b"null") {
+                        finite::check(value)?;
+                    }
+                    Ok(json)
+                }),
+            Self::Postcard => postcard::to_allocvec(value).map_err(Into::into),
+        };
+        let bytes = bytes.map_err(|source| Error::Encode {
+            name: name.into(),
+            source,
+        })?;
+        Ok(Value::new(self, bytes.into()))
+    }
+}
+
+/// One encoded value: a part of shared bytes, so that cloning one costs no copy.
+#[derive(Clone, Debug)]
+pub(crate) struct Value {
+    format: Serializer,
+    whole: Arc<[u8]>,
+    range: Range<usize>,
+}
+
+impl Value {
+    fn new(format: Serializer, whole: Arc<[u8]>) -> Self {
+        Self {
+            format,
+            range: 0..whole.len(),
+            whole,
+        }
+    }
+
+    pub(crate) fn part(format: Serializer, whole: &Arc<[u8]>, range: Range<usize>) -> Self {
+        Self {
+            format,
+            whole: Arc::clone(whole),
+            range,
+        }
+    }
+
+    pub(crate) fn format(&self) -> Serializer {
+        self.format
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.whole.get(self.range.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn decode<T: DeserializeOwned>(&self, name: &str) -> Result<T, Error> {
+        match self.format {
+            Serializer::Json => serde_json::from_slice(self.bytes()).map_err(Into::into),
+            Serializer::Postcard => match postcard::take_from_bytes(self.bytes()) {
+                Ok((value, [])) => Ok(value),
+                Ok(_) => Err("bytes are left over".into()),
+                Err(error) => Err(error.into()),
+            },
+        }
+        .map_err(|source| Error::Decode {
+            name: name.into(),
+            source,
+        })
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.format == other.format && self.bytes() == other.bytes()
+    }
+}

@@ -1,0 +1,487 @@
+//! The handle that an application holds.
+
+use std::fmt;
+use std::sync::{Arc, MutexGuard};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::changes::Change;
+use crate::guard::ValueMut;
+use crate::serializer::Value;
+use crate::source::IdSource;
+use crate::state::{Activity, Base, ClientAction, State};
+use crate::{Error, Lifetime, Record, SessionId, SessionInfo, SessionKey, SessionManager};
+
+/// One client's session during one request: a map with a memory.
+///
+/// Opening it does no I/O. The first look loads it, once, whatever else looks at the same time;
+/// changes are collected and written together at the end of the request, or by
+/// [`save`](Self::save). Clones are the same session.
+///
+/// When another request has written in between, the changes of this one are made again on the
+/// newer record, so use [`update`](Self::update) for what depends on the old value: its closure
+/// then sees the newer one, and no increment is lost. [`insert`](Self::insert) puts down a value
+/// whatever was there.
+///
+/// ```
+/// # use obsession_core::{MemoryStore, SessionManager};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), obsession_core::Error> {
+/// # let manager = SessionManager::new(MemoryStore::new());
+/// let session = manager.open(None);
+///
+/// session.insert("theme", "dark")?;
+/// session.update("visits", |n: &mut u64| *n += 1).await?;
+/// if let Some(mut cart) = session.get_mut::<Vec<String>>("cart").await? {
+///     cart.push("quince".to_owned());
+/// }
+///
+/// assert_eq!(session.get::<u64>("visits").await?, Some(1));
+/// assert_eq!(session.names().await?, ["theme", "visits"]);
+/// session.remove("theme")?;
+/// session.save().await?;
+/// # Ok(()) }
+/// ```
+pub struct Session(pub(crate) Arc<Shared<dyn IdSource>>);
+
+pub(crate) struct Shared<S: ?Sized> {
+    pub(crate) manager: SessionManager,
+    /// Held by whoever talks to the store.
+    pub(crate) io: tokio::sync::Mutex<()>,
+    state: std::sync::Mutex<State>,
+    pub(crate) source: S,
+}
+
+impl Session {
+    pub(crate) fn new(manager: SessionManager, source: impl IdSource) -> Self {
+        Self(Arc::new(Shared {
+            manager,
+            io: tokio::sync::Mutex::new(()),
+            state: std::sync::Mutex::new(State::new()),
+            source,
+        }))
+    }
+
+    /// The value of `name`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] if it is not a `T`; [`Error::Store`] or [`Error::Corrupt`] if the session
+    /// could not be loaded.
+    pub async fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        self.value(name)
+            .await?
+            .map(|value| value.decode(name))
+            .transpose()
+    }
+
+    /// Whether there is a value of `name`, of whatever type.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] or [`Error::Corrupt`] if the session could not be loaded.
+    pub async fn contains(&self, name: &str) -> Result<bool, Error> {
+        Ok(self.value(name).await?.is_some())
+    }
+
+    /// The names of all values, in ascending order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] or [`Error::Corrupt`] if the session could not be loaded.
+    pub async fn names(&self) -> Result<Vec<String>, Error> {
+        self.look().await?;
+        let state = self.state();
+        Ok(state
+            .view
+            .entries(state.body())
+            .map(|(name, _)| name.to_owned())
+            .collect())
+    }
+
+    /// How many values there are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] or [`Error::Corrupt`] if the session could not be loaded.
+    pub async fn len(&self) -> Result<usize, Error> {
+        self.look().await?;
+        let state = self.state();
+        Ok(state.view.entries(state.body()).count())
+    }
+
+    /// Whether there are no values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] or [`Error::Corrupt`] if the session could not be loaded.
+    pub async fn is_empty(&self) -> Result<bool, Error> {
+        Ok(self.len().await? == 0)
+    }
+
+    /// Sets the value of `name`, whatever it was. The value is encoded here and now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Encode`]; [`Error::Ended`] or [`Error::Closed`] if nothing can be changed any more.
+    pub fn insert<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
+        let value = self.0.manager.shared.serializer.encode(name, value)?;
+        self.push(Change::Insert {
+            name: name.into(),
+            value,
+        })
+    }
+
+    /// Removes the value of `name`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Ended`] or [`Error::Closed`] if nothing can be changed any more.
+    pub fn remove(&self, name: &str) -> Result<(), Error> {
+        self.push(Change::Remove { name: name.into() })
+    }
+
+    /// Removes all values. The session stays, with its id, its subject and its lifetime; to end it,
+    /// [`delete`](Self::delete) it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Ended`] or [`Error::Closed`] if nothing can be changed any more.
+    pub fn clear(&self) -> Result<(), Error> {
+        self.push(Change::Clear)
+    }
+
+    /// Changes the value of `name` in place, from `T::default()` if there is none, and gives what
+    /// `change` gave.
+    ///
+    /// `change` runs again whenever another request has written the session before this one's
+    /// changes arrive, on the newer value; it should do nothing else than change its argument.
+    /// What is given here is from its first run. It must not use the session.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] if the value is not a `T`, [`Error::Encode`], or as for
+    /// [`get`](Self::get) and [`insert`](Self::insert).
+    pub async fn update<T, R>(
+        &self,
+        name: &str,
+        change: impl FnMut(&mut T) -> R + Send + 'static,
+    ) -> Result<R, Error>
+    where
+        T: Serialize + DeserializeOwned + Default,
+    {
+        let name: Arc<str> = name.into();
+        let serializer = self.0.manager.shared.serializer;
+        let run = {
+            let name = Arc::clone(&name);
+            let mut change = change;
+            move |old: Option<&Value>| {
+                let mut value: T = old.map_or_else(|| Ok(T::default()), |old| old.decode(&name))?;
+                let given = change(&mut value);
+                Ok((given, serializer.encode(&name, &value)?))
+            }
+        };
+        self.update_with(&name, run).await
+    }
+
+    async fn update_with<R>(
+        &self,
+        name: &Arc<str>,
+        mut run: impl FnMut(Option<&Value>) -> Result<(R, Value), Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        let mut old = self.value(name).await?;
+        loop {
+            // Without the lock: this is code of the application.
+            let (given, value) = run(old.as_ref())?;
+            let mut state = self.state();
+            state.check_open()?;
+            let now = state.view.get(state.body(), name);
+            if now == old {
+                state.view.set(name, Some(value));
+                let rerun = Box::new(move |old: Option<&Value>| run(old).map(|(_, value)| value));
+                state.log.push(Change::Update {
+                    name: Arc::clone(name),
+                    rerun,
+                });
+                return Ok(given);
+            }
+            old = now;
+        }
+    }
+
+    /// The value of `name`, which becomes `default()` if there is none.
+    ///
+    /// If another request sets it first, theirs stays.
+    ///
+    /// # Errors
+    ///
+    /// As for [`get`](Self::get) and [`insert`](Self::insert).
+    pub async fn get_or_insert_with<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &str,
+        default: impl FnOnce() -> T,
+    ) -> Result<T, Error> {
+        if let Some(value) = self.get(name).await? {
+            return Ok(value);
+        }
+        let value = default();
+        let encoded = self.0.manager.shared.serializer.encode(name, &value)?;
+        self.push(Change::InsertIfAbsent {
+            name: name.into(),
+            value: encoded,
+        })?;
+        Ok(value)
+    }
+
+    /// The value of `name` in a guard, which writes it when it is dropped if it was changed.
+    ///
+    /// Unlike with [`update`](Self::update), the change cannot be made again: if another request
+    /// writes this value in between, saving is an [`Error::Conflict`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`get`](Self::get).
+    pub async fn get_mut<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &str,
+    ) -> Result<Option<ValueMut<'_, T>>, Error> {
+        let Some(seen) = self.value(name).await? else {
+            return Ok(None);
+        };
+        Ok(Some(ValueMut::new(self, name, seen.decode(name)?, seen)))
+    }
+
+    /// Removes the value of `name` and gives it to exactly one of all requests that try.
+    ///
+    /// That takes a write: if there is something to take, everything that was changed so far is
+    /// saved with it, here and now. If that fails, nobody has it, and it may be gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] if it is not a `T`, and then it is left there; or as for
+    /// [`get`](Self::get) and [`save`](Self::save).
+    pub async fn take<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        let Some(value) = self.value(name).await? else {
+            return Ok(None);
+        };
+        let mut taken: T = value.decode(name)?;
+        let found = Arc::new(std::sync::Mutex::new(None));
+        self.push(Change::Take {
+            name: name.into(),
+            found: Arc::clone(&found),
+        })?;
+        self.save().await?;
+        let Some(last) = crate::lock(&found).take() else {
+            return Ok(None);
+        };
+        if last != value {
+            taken = last.decode(name)?;
+        }
+        Ok(Some(taken))
+    }
+
+    /// Replaces the token when the changes are saved; the old one is dead from then on.
+    ///
+    /// For every change of what the user may do. [`sign_in`](Self::sign_in) does it by itself.
+    /// Where there is no session and nothing to store, there is nothing to replace.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Ended`] or [`Error::Closed`] if nothing can be changed any more.
+    pub fn cycle(&self) -> Result<(), Error> {
+        self.push(Change::Cycle)
+    }
+
+    /// Makes this the session of `subject`, and replaces the token (OWASP ASVS 5.0 7.2.4): one
+    /// write, together with all other changes. The absolute lifetime starts again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSubject`] for more than 1,024 bytes or a NUL; [`Error::Ended`] or
+    /// [`Error::Closed`] if nothing can be changed any more.
+    pub fn sign_in(&self, subject: &str) -> Result<(), Error> {
+        if subject.len() > Record::MAX_SUBJECT || subject.contains('\0') {
+            return Err(Error::InvalidSubject);
+        }
+        self.state().push_sign_in(Change::SignIn {
+            subject: subject.into(),
+        })
+    }
+
+    /// Gives this session a lifetime of its own, and tells the client when the changes are saved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Ended`] or [`Error::Closed`] if nothing can be changed any more.
+    pub fn set_lifetime(&self, lifetime: Lifetime) -> Result<(), Error> {
+        self.push(Change::Lifetime(lifetime))
+    }
+
+    /// Ends the session, at once. Its data is gone and its token dead when this returns.
+    ///
+    /// Reads are empty from then on, and a change starts a new session with a new token.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] or [`Error::Corrupt`]: the session may live on.
+    pub async fn delete(&self) -> Result<(), Error> {
+        self.state().activity.looked = true;
+        self.delete_now().await
+    }
+
+    /// Writes the changes now instead of at the end of the request. Without changes there is
+    /// nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Ended`] if another request ended the session: the changes were dropped.
+    /// [`Error::Conflict`] or [`Error::TooLarge`]: nothing was written, the changes are still
+    /// pending. [`Error::Store`]: it says whether they may have been written; saving again is safe.
+    pub async fn save(&self) -> Result<(), Error> {
+        self.state().activity.looked = true;
+        self.save_pending().await
+    }
+
+    /// The id that the client has, or will have when the changes are saved; nothing where there is
+    /// no session.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Random`] if a new id is needed and cannot be made; [`Error::Store`] or
+    /// [`Error::Corrupt`] if the session could not be loaded.
+    pub async fn id(&self) -> Result<Option<SessionId>, Error> {
+        self.look().await?;
+        self.state().future_id(&self.0.manager.shared)
+    }
+
+    /// The key of the session, if there is one: its public name, which never changes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`id`](Self::id).
+    pub async fn key(&self) -> Result<Option<SessionKey>, Error> {
+        self.look().await?;
+        let mut state = self.state();
+        match state.live() {
+            Some(live) => Ok(Some(live.record.key)),
+            None => Ok(state.future_id(&self.0.manager.shared)?.map(|id| id.key())),
+        }
+    }
+
+    /// Who is signed in, or will be when the changes are saved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] or [`Error::Corrupt`] if the session could not be loaded.
+    pub async fn subject(&self) -> Result<Option<Arc<str>>, Error> {
+        self.look().await?;
+        let state = self.state();
+        let stored = || state.live().and_then(|live| live.record.subject.clone());
+        Ok(state.view.subject.clone().or_else(stored))
+    }
+
+    /// What the store has of this session, without its data; nothing if it is not stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] or [`Error::Corrupt`] if the session could not be loaded.
+    pub async fn info(&self) -> Result<Option<SessionInfo>, Error> {
+        self.look().await?;
+        let state = self.state();
+        let shared = &self.0.manager.shared;
+        Ok(state.live().map(|live| {
+            SessionInfo::new(
+                &live.record,
+                Some(&live.body),
+                &shared.effective(&live.body),
+            )
+        }))
+    }
+
+    /// What the library has done for this session so far.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        self.state().activity
+    }
+
+    /// The manager that opened it.
+    #[must_use]
+    pub fn manager(&self) -> &SessionManager {
+        &self.0.manager
+    }
+
+    /// For transports: closes the session, and answers at once if that takes no I/O.
+    ///
+    /// `keep` says whether changes that have not been saved are to be, or to be dropped. From here
+    /// on changes are an [`Error::Closed`].
+    #[must_use]
+    pub fn try_finish(&self, keep: bool) -> Option<ClientAction> {
+        let shared = &self.0.manager.shared;
+        {
+            let mut state = self.state();
+            state.closed = true;
+            let pending = !state.log.is_empty() || state.failed.is_some();
+            if state.attempt.is_some() || matches!(state.base, Base::Deleting(_)) || keep && pending
+            {
+                return None;
+            }
+            if let (true, Some(live)) = (keep, state.live()) {
+                let now = shared.clock.now();
+                let renewal = state.reissue_due(self.0.source.max_age(), now);
+                if renewal || shared.touch_due(live, now).is_some() {
+                    return None;
+                }
+            }
+        }
+        self.forget_unsent();
+        Some(self.client_action())
+    }
+
+    /// For transports: closes the session, saves or drops what is pending, moves the deadline if
+    /// that is due, and says what to tell the client.
+    ///
+    /// Run it where a disconnecting client cannot drop it. A session that was ended by another
+    /// request is no error: its changes are dropped, and the client is told nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`save`](Self::save), but never [`Error::Ended`]. The client must be told nothing
+    /// about its session then.
+    pub async fn finish(&self, keep: bool) -> Result<ClientAction, Error> {
+        if let Some(action) = self.try_finish(keep) {
+            return Ok(action);
+        }
+        self.finish_pending(keep).await
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        crate::lock(&self.0.state)
+    }
+
+    fn push(&self, change: Change) -> Result<(), Error> {
+        self.state().push(change)
+    }
+
+    async fn value(&self, name: &str) -> Result<Option<Value>, Error> {
+        self.look().await?;
+        let state = self.state();
+        Ok(state.view.get(state.body(), name))
+    }
+}
+
+impl Clone for Session {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("Session")
+            .field("key", &state.live().map(|live| live.record.key))
+            .field("changes", &state.log)
+            .field("activity", &state.activity)
+            .finish_non_exhaustive()
+    }
+}
