@@ -219,14 +219,13 @@ impl Session {
     /// Makes the changes again on the record that another request wrote.
     fn rebase(&self, attempt: &Attempt, record: crate::Record) -> Result<(), Error> {
         let key = attempt.live.record.key;
-        let body = match self.0.manager.shared.decode(&key, &record) {
-            Ok(body) => body,
+        let newer = match Live::checked(&key, record) {
+            Ok(newer) => newer,
             Err(error) => {
                 self.state().attempt = None;
                 return Err(error);
             }
         };
-        let newer = Live { record, body };
         let mut replay = Replay {
             session: self,
             log: Vec::new(),

@@ -1,6 +1,6 @@
 //! Finds numbers that JSON cannot hold.
 //!
-//! serde_json writes an infinity or a not-a-number as `null`, which reads back as another value
+//! `serde_json` writes an infinity or a not-a-number as `null`, which reads back as another value
 //! or not at all. This serializer writes nothing; it fails at the first such number.
 
 use std::fmt;

@@ -5,6 +5,8 @@ mod changes;
 mod cleanup;
 mod clock;
 mod commit;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod crc32;
 mod error;
 mod finite;

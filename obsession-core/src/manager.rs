@@ -80,13 +80,11 @@ impl SessionManager {
     }
 
     /// A manager for a store without an index, or whose index is not used.
-    #[must_use]
     pub fn builder(store: impl SessionStore) -> SessionManagerBuilder {
         SessionManagerBuilder::new(Arc::new(store), None)
     }
 
     /// A manager that can also list and end the sessions of a subject.
-    #[must_use]
     pub fn builder_indexed(store: impl SessionIndex) -> SessionManagerBuilder {
         let store = Arc::new(store);
         SessionManagerBuilder::new(Arc::clone(&store) as _, Some(store))
@@ -169,7 +167,6 @@ impl SessionManager {
     }
 
     /// A task that removes expired records; see [`Cleanup`].
-    #[must_use]
     pub fn cleanup(&self) -> Cleanup {
         Cleanup::new(Arc::clone(&self.shared.store))
     }
@@ -194,8 +191,8 @@ impl Shared {
         let Some(record) = found.filter(|record| record.is_live(now)) else {
             return Ok(Base::Absent(Absent::NotFound));
         };
-        let body = match self.decode(&key, &record) {
-            Ok(body) => body,
+        let Live { record, body } = match Live::checked(&key, record) {
+            Ok(live) => live,
             Err(error) if self.unreadable == Unreadable::StartFresh => {
                 tracing::warn!(%key, %error, "session treated as absent");
                 return Ok(Base::Absent(Absent::NotFound));
@@ -211,19 +208,6 @@ impl Shared {
             return Ok(Base::Absent(Absent::Superseded { late }));
         }
         Ok(Base::Live(Live { record, body }))
-    }
-
-    /// Checks that a record is the one that was asked for and undamaged.
-    pub(crate) fn decode(&self, key: &SessionKey, record: &Record) -> Result<Body, Error> {
-        let reason = if record.key == *key {
-            match Body::decode(record) {
-                Ok(body) => return Ok(body),
-                Err(reason) => reason,
-            }
-        } else {
-            "the store gave the record of another key"
-        };
-        Err(Error::Corrupt { key: *key, reason })
     }
 
     pub(crate) fn effective(&self, body: &Body) -> Lifetime {

@@ -71,12 +71,11 @@ impl Revision {
         // the rest of encoding it.
         static SEED: OnceLock<u64> = OnceLock::new();
         static WRITES: AtomicU64 = AtomicU64::new(1);
-        let seed = match SEED.get() {
-            Some(seed) => *seed,
-            None => {
-                let seed = getrandom::u64()?;
-                *SEED.get_or_init(|| seed)
-            }
+        let seed = if let Some(seed) = SEED.get() {
+            *seed
+        } else {
+            let seed = getrandom::u64()?;
+            *SEED.get_or_init(|| seed)
         };
         let write = WRITES.fetch_add(1, Ordering::Relaxed);
         let mut z = seed.wrapping_add(write.wrapping_mul(0x9e37_79b9_7f4a_7c15));

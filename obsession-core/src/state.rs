@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::body::{Body, Head};
 use crate::changes::{Change, View};
 use crate::manager::Shared;
-use crate::{Error, Record, Revision, SessionId, StoreError, Timestamp};
+use crate::{Error, Record, Revision, SessionId, SessionKey, StoreError, Timestamp};
 
 /// What the client's token was found to give the right to.
 pub(crate) enum Base {
@@ -41,6 +41,21 @@ pub(crate) struct Live {
     pub(crate) body: Body,
 }
 
+impl Live {
+    /// Checks that a record is the one that was asked for and undamaged.
+    pub(crate) fn checked(key: &SessionKey, record: Record) -> Result<Self, Error> {
+        let checked = if record.key == *key {
+            Body::decode(&record)
+        } else {
+            Err("the store gave the record of another key")
+        };
+        match checked {
+            Ok(body) => Ok(Self { record, body }),
+            Err(reason) => Err(Error::Corrupt { key: *key, reason }),
+        }
+    }
+}
+
 /// A write that is ready to be sent, or was sent without an answer. Until its fate is known it is
 /// sent again as it is: its revision makes that harmless.
 #[derive(Clone)]
@@ -59,6 +74,10 @@ pub(crate) struct Attempt {
 /// What the library did for one request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "a list of yes and no answers"
+)]
 pub struct Activity {
     /// The session was looked at or changed.
     pub looked: bool,
@@ -99,6 +118,10 @@ pub enum ClientAction {
     Clear,
 }
 
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, each of one bit"
+)]
 pub(crate) struct State {
     pub(crate) base: Base,
     pub(crate) log: Vec<Change>,
@@ -220,11 +243,7 @@ impl State {
         self.next_id(key, shared).map(Some)
     }
 
-    fn next_id(
-        &mut self,
-        key: Option<crate::SessionKey>,
-        shared: &Shared,
-    ) -> Result<SessionId, Error> {
+    fn next_id(&mut self, key: Option<SessionKey>, shared: &Shared) -> Result<SessionId, Error> {
         if let Some(id) = &self.next {
             return Ok(id.clone());
         }
@@ -311,7 +330,7 @@ impl State {
         let now = shared.clock.now();
         let changed = self.view.differs(body);
         let reissue = self.id.is_some() && reissue_due(body, max_age, now);
-        if !changed && !(renew && reissue) {
+        if !(changed || renew && reissue) {
             self.log.clear();
             self.view = View::default();
             return Ok(None);

@@ -1,6 +1,7 @@
 //! The contract between sessions and the places that keep them.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -197,4 +198,32 @@ pub enum Delete {
     Deleted,
     /// There was no live record of this key.
     Gone,
+}
+
+/// A shared store is a store.
+#[async_trait]
+impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
+        (**self).load(key).await
+    }
+
+    async fn create(&self, record: &Record) -> Result<Create, StoreError> {
+        (**self).create(record).await
+    }
+
+    async fn update(&self, expected: Revision, record: &Record) -> Result<Update, StoreError> {
+        (**self).update(expected, record).await
+    }
+
+    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<Touch, StoreError> {
+        (**self).touch(key, expires_at).await
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<Delete, StoreError> {
+        (**self).delete(key).await
+    }
+
+    async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
+        (**self).delete_expired(limit).await
+    }
 }

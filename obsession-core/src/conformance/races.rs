@@ -1,0 +1,281 @@
+//! Many calls at once on one record.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use super::{Fixture, revision, rewritten};
+use crate::{Create, Delete, Record, SessionStore, Touch, Update};
+
+const ACTORS: usize = 16;
+const ROUNDS: usize = 8;
+
+/// Runs `actor` as many tasks that start together, and gives what they gave.
+async fn race<S, F, R>(store: &Arc<S>, actors: usize, actor: impl Fn(usize, Arc<S>) -> F) -> Vec<R>
+where
+    S: SessionStore,
+    F: Future<Output = R> + Send + 'static,
+    R: Send + 'static,
+{
+    let start = Arc::new(tokio::sync::Barrier::new(actors));
+    let tasks: Vec<_> = (0..actors)
+        .map(|n| {
+            let (start, actor) = (Arc::clone(&start), actor(n, Arc::clone(store)));
+            tokio::spawn(async move {
+                start.wait().await;
+                actor.await
+            })
+        })
+        .collect();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.expect("an actor"));
+    }
+    results
+}
+
+/// Atomic: of many creates of one key, one is first.
+pub async fn race_of_creates_has_one_winner<S: SessionStore>(at: Fixture<S>) {
+    for _ in 0..ROUNDS {
+        let record = at.record();
+        let answers = race(&at.store, ACTORS, |n, store| {
+            let record = rewritten(&record, &n.to_be_bytes());
+            async move { (store.create(&record).await.expect("create"), record) }
+        })
+        .await;
+        let mut winners = answers
+            .into_iter()
+            .filter(|(answer, _)| *answer == Create::Created);
+        let (_, winner) = winners.next().expect("a winner");
+        assert!(winners.next().is_none(), "two creates of one key");
+        assert_eq!(at.load(&record.key).await, Some(winner));
+    }
+}
+
+/// Atomic: of many updates of one revision, one is applied, and the others are told so.
+pub async fn race_of_updates_has_one_winner_a_revision<S: SessionStore>(at: Fixture<S>) {
+    for _ in 0..ROUNDS {
+        let record = at.created().await;
+        let expected = record.revision;
+        let answers = race(&at.store, ACTORS, |n, store| {
+            let record = rewritten(&record, &n.to_be_bytes());
+            async move {
+                (
+                    store.update(expected, &record).await.expect("update"),
+                    record,
+                )
+            }
+        })
+        .await;
+        let mut winners = answers
+            .iter()
+            .filter(|(answer, _)| *answer == Update::Updated);
+        let (_, winner) = winners.next().expect("a winner");
+        assert!(winners.next().is_none(), "two updates of one revision");
+        for (answer, _) in answers
+            .iter()
+            .filter(|(answer, _)| *answer != Update::Updated)
+        {
+            assert_eq!(*answer, Update::Conflict(winner.clone()));
+        }
+        assert_eq!(at.load(&record.key).await.as_ref(), Some(winner));
+    }
+}
+
+/// Atomic: a counter that many change by compare-and-swap ends exact.
+pub async fn race_of_increments_loses_none<S: SessionStore>(at: Fixture<S>) {
+    const EACH: u64 = 25;
+    let record = rewritten(&at.record(), &0_u64.to_be_bytes());
+    at.create(&record).await;
+    race(&at.store, ACTORS, |_, store| {
+        let mut current = record.clone();
+        async move {
+            for _ in 0..EACH {
+                loop {
+                    let count = u64::from_be_bytes(current.body[..].try_into().expect("a count"));
+                    let next = rewritten(&current, &(count + 1).to_be_bytes());
+                    match store.update(current.revision, &next).await.expect("update") {
+                        Update::Updated => break current = next,
+                        Update::Conflict(newer) => current = newer,
+                        Update::Gone => panic!("the record is live"),
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    let last = at.load(&record.key).await.expect("the record");
+    assert_eq!(last.body[..], (ACTORS as u64 * EACH).to_be_bytes());
+}
+
+/// Never an upsert: whoever is first, the end is a deleted record.
+pub async fn race_of_update_and_delete_ends_deleted<S: SessionStore>(at: Fixture<S>) {
+    for _ in 0..ROUNDS {
+        let record = at.created().await;
+        let deleted = race(&at.store, ACTORS, |n, store| {
+            let record = record.clone();
+            async move {
+                if n == ACTORS / 2 {
+                    return store.delete(&record.key).await.expect("delete") == Delete::Deleted;
+                }
+                let next = rewritten(&record, b"late");
+                let _ = store.update(record.revision, &next).await.expect("update");
+                false
+            }
+        })
+        .await;
+        assert!(deleted.contains(&true));
+        assert_eq!(at.load(&record.key).await, None);
+    }
+}
+
+/// Never an upsert: a touch does not bring back what a delete ends.
+pub async fn race_of_touch_and_delete_ends_deleted<S: SessionStore>(at: Fixture<S>) {
+    for _ in 0..ROUNDS {
+        let record = at.created().await;
+        let later = record
+            .expires_at
+            .saturating_add(std::time::Duration::from_secs(1));
+        race(&at.store, ACTORS, |n, store| {
+            let key = record.key;
+            async move {
+                if n == ACTORS / 2 {
+                    let _ = store.delete(&key).await.expect("delete");
+                } else {
+                    let _ = store.touch(&key, later).await.expect("touch");
+                }
+            }
+        })
+        .await;
+        assert_eq!(at.load(&record.key).await, None);
+    }
+}
+
+/// Cleanup: a record whose touch was acknowledged is live, however close cleanup came.
+pub async fn race_of_touch_and_cleanup_keeps_what_was_touched<S: SessionStore>(at: Fixture<S>) {
+    for _ in 0..ROUNDS {
+        let soon = at.time.soon();
+        let later = at.time.later();
+        let record = Record {
+            expires_at: soon,
+            ..at.record()
+        };
+        at.create(&record).await;
+        let time = at.time.clone();
+        let touched = race(&at.store, ACTORS, |n, store| {
+            let (key, time) = (record.key, time.clone());
+            async move {
+                match n % 4 {
+                    0 => store.touch(&key, later).await.expect("touch") == Touch::Touched,
+                    1 => {
+                        time.reach(soon).await;
+                        false
+                    }
+                    _ => {
+                        store.delete_expired(10).await.expect("cleanup");
+                        false
+                    }
+                }
+            }
+        })
+        .await;
+        time.reach(soon).await;
+        let live = at.load(&record.key).await.is_some();
+        assert_eq!(
+            live,
+            touched.contains(&true),
+            "touched and live are the same"
+        );
+    }
+}
+
+/// Read your writes: a load after an acknowledgement sees that write or a later one.
+pub async fn race_of_loads_and_updates_reads_your_writes<S: SessionStore>(at: Fixture<S>) {
+    let record = rewritten(&at.record(), &0_u64.to_be_bytes());
+    at.create(&record).await;
+    let newest = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let count = |record: &Record| u64::from_be_bytes(record.body[..].try_into().expect("a count"));
+    race(&at.store, 4, |n, store| {
+        let (mut current, newest) = (record.clone(), Arc::clone(&newest));
+        async move {
+            for _ in 0..100 {
+                if n == 0 {
+                    let next = rewritten(&current, &(count(&current) + 1).to_be_bytes());
+                    let answer = store.update(current.revision, &next).await.expect("update");
+                    assert_eq!(answer, Update::Updated);
+                    newest.store(count(&next), std::sync::atomic::Ordering::SeqCst);
+                    current = next;
+                } else {
+                    let acknowledged = newest.load(std::sync::atomic::Ordering::SeqCst);
+                    let seen = store
+                        .load(&current.key)
+                        .await
+                        .expect("load")
+                        .expect("the record");
+                    assert!(
+                        count(&seen) >= acknowledged,
+                        "an acknowledged write was not seen"
+                    );
+                }
+            }
+        }
+    })
+    .await;
+}
+
+/// Atomic: of many deletes, one ended it.
+pub async fn race_of_deletes_has_one_winner<S: SessionStore>(at: Fixture<S>) {
+    for _ in 0..ROUNDS {
+        let key = at.created().await.key;
+        let answers = race(&at.store, ACTORS, |_, store| async move {
+            store.delete(&key).await.expect("delete")
+        })
+        .await;
+        let winners = answers
+            .iter()
+            .filter(|answer| **answer == Delete::Deleted)
+            .count();
+        assert_eq!(winners, 1, "deletes that ended it");
+    }
+}
+
+/// Cancel-safe: a call that is dropped at its first await leaves a before or an after.
+pub async fn race_of_dropped_calls_leaves_before_or_after<S: SessionStore>(at: Fixture<S>) {
+    fn poll_once(call: impl Future) {
+        let _ = pin!(call)
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+    }
+    for _ in 0..ROUNDS {
+        let old = at.created().await;
+        let new = Record {
+            subject: Some(Arc::from("new")),
+            ..rewritten(&old, b"new")
+        };
+        poll_once(at.store.update(old.revision, &new));
+        let seen = at.load(&old.key).await.expect("the record");
+        assert!(
+            seen == old || seen == new,
+            "neither before nor after: {seen:?}"
+        );
+
+        poll_once(at.store.create(&at.record()));
+        poll_once(at.store.touch(&old.key, old.expires_at));
+        poll_once(at.store.load(&old.key));
+        poll_once(at.store.delete_expired(1));
+
+        // The store is usable, and the write that may still be under way is one of the two.
+        let last = rewritten(&old, b"last");
+        match at.store.update(old.revision, &last).await.expect("update") {
+            Update::Updated => assert_eq!(at.load(&old.key).await, Some(last)),
+            Update::Conflict(current) => assert_eq!(current, new),
+            Update::Gone => panic!("the record is live"),
+        }
+        poll_once(at.store.delete(&old.key));
+        let _ = at.store.delete(&old.key).await.expect("delete");
+        assert_eq!(at.load(&old.key).await, None);
+        let gone = at.store.update(revision(), &new).await.expect("update");
+        assert_eq!(gone, Update::Gone);
+    }
+}
