@@ -1,0 +1,199 @@
+//! From the inner service's answer to the response head.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, VARY};
+use http::{Response, StatusCode};
+use obsession_core::{ClientAction, Error, Session};
+use pin_project_lite::pin_project;
+
+use crate::body::SessionBody;
+use crate::service::Shared;
+
+pin_project! {
+    /// The answer to one request: the inner service's, with its session saved.
+    pub struct SessionFuture<F, R> {
+        #[pin]
+        inner: F,
+        session: Session,
+        shared: Arc<Shared>,
+        // Boxed, since most requests never come here.
+        finishing: Option<Box<Finishing<R>>>,
+    }
+}
+
+struct Finishing<R> {
+    response: Response<R>,
+    outcome: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+}
+
+enum Outcome {
+    Done(Result<ClientAction, Error>),
+    Panicked,
+}
+
+impl<F, R> SessionFuture<F, R> {
+    pub(crate) fn new(inner: F, session: Session, shared: Arc<Shared>) -> Self {
+        Self {
+            inner,
+            session,
+            shared,
+            finishing: None,
+        }
+    }
+}
+
+impl<F, R, E> Future for SessionFuture<F, R>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<SessionBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if this.finishing.is_none() {
+            let answer = ready!(this.inner.poll(cx));
+            let keep = answer
+                .as_ref()
+                .is_ok_and(|response| !response.status().is_server_error());
+            let finished = this.session.try_finish(keep);
+            let response = match (answer, finished) {
+                (Ok(response), Some(action)) => {
+                    return Poll::Ready(Ok(tell(response, action, this.session, this.shared)));
+                }
+                (Err(error), Some(_)) => return Poll::Ready(Err(error)),
+                (Err(error), None) => {
+                    // There is no response to wait for it.
+                    drop(finish(this.session, keep));
+                    return Poll::Ready(Err(error));
+                }
+                (Ok(response), None) => response,
+            };
+            let outcome = finish(this.session, keep);
+            *this.finishing = Some(Box::new(Finishing { response, outcome }));
+        }
+        let Some(finishing) = this.finishing else {
+            return Poll::Pending;
+        };
+        let outcome = ready!(finishing.outcome.as_mut().poll(cx));
+        let Some(finishing) = this.finishing.take() else {
+            return Poll::Pending;
+        };
+        Poll::Ready(Ok(match outcome {
+            Outcome::Done(Ok(action)) => {
+                tell(finishing.response, action, this.session, this.shared)
+            }
+            Outcome::Done(Err(error)) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "session not saved"
+                );
+                refuse((this.shared.on_failure)(&error))
+            }
+            Outcome::Panicked => {
+                let mut response = Response::new(());
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                refuse(response)
+            }
+        }))
+    }
+}
+
+/// Finishes on a task of its own, which the client cannot drop by disconnecting.
+fn finish(session: &Session, keep: bool) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
+    let session = session.clone();
+    let finish = async move { Outcome::Done(session.finish(keep).await) };
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => {
+            let task = runtime.spawn(finish);
+            Box::pin(async { task.await.unwrap_or(Outcome::Panicked) })
+        }
+        // Another runtime has nothing to spawn on; then the response's own future does it.
+        Err(_) => Box::pin(finish),
+    }
+}
+
+fn tell<R>(
+    mut response: Response<R>,
+    action: ClientAction,
+    session: &Session,
+    shared: &Shared,
+) -> Response<SessionBody<R>> {
+    let cookie = match action {
+        ClientAction::Keep => None,
+        ClientAction::Set { id, max_age } => Some(shared.cookie.set(&id, max_age)),
+        ClientAction::Clear => Some(shared.cookie.clear()),
+    };
+    if let Some(cookie) = cookie {
+        replace_cookie(response.headers_mut(), shared.cookie.name(), cookie);
+        if !has_directive(response.headers(), "no-store") {
+            response
+                .headers_mut()
+                .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+    }
+    if session.activity().looked && !varies_by_cookie(response.headers()) {
+        response
+            .headers_mut()
+            .append(VARY, HeaderValue::from_static("cookie"));
+    }
+    response.map(SessionBody::new)
+}
+
+fn refuse<R>(head: Response<()>) -> Response<SessionBody<R>> {
+    let mut response = head.map(|()| SessionBody::empty());
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Adds `cookie` in the place of any other of its name (RFC 6265bis 4.1.1: one a response).
+fn replace_cookie(headers: &mut HeaderMap, name: &str, cookie: HeaderValue) {
+    let ours = |value: &HeaderValue| crate::cookie::sets(value, name);
+    if headers.get_all(SET_COOKIE).iter().any(ours) {
+        let values: Vec<_> = headers.get_all(SET_COOKIE).iter().cloned().collect();
+        headers.remove(SET_COOKIE);
+        for value in values.into_iter().filter(|value| !ours(value)) {
+            headers.append(SET_COOKIE, value);
+        }
+    }
+    headers.append(SET_COOKIE, cookie);
+}
+
+fn has_directive(headers: &HeaderMap, directive: &str) -> bool {
+    headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .any(|value| lists(value, directive))
+        && !headers
+            .get_all(CACHE_CONTROL)
+            .iter()
+            .any(|value| lists(value, "public"))
+}
+
+fn varies_by_cookie(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(VARY)
+        .iter()
+        .any(|value| lists(value, "cookie") || lists(value, "*"))
+}
+
+fn lists(value: &HeaderValue, member: &str) -> bool {
+    value
+        .as_bytes()
+        .split(|b| *b == b',')
+        .any(|part| part.trim_ascii().eq_ignore_ascii_case(member.as_bytes()))
+}
+
+impl<F, R> fmt::Debug for SessionFuture<F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionFuture")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}

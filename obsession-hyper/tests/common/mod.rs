@@ -1,0 +1,171 @@
+//! A site with one handler over a store that counts its calls and fails when told to.
+
+#![allow(dead_code, reason = "each test file uses its own part of it")]
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderMap, Request, Response};
+use hyper::service::{Service, service_fn};
+use obsession_core::{
+    Create, Delete, MemoryStore, Record, Revision, Session, SessionId, SessionKey, SessionManager,
+    SessionStore, StoreError, Timestamp, Touch, Update,
+};
+use obsession_hyper::{Cookie, SessionBody, SessionService};
+
+pub(crate) type Answer = Response<SessionBody<String>>;
+
+/// A memory store whose calls are seen, and which can be broken.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    store: MemoryStore,
+    calls: Mutex<Vec<&'static str>>,
+    broken: AtomicBool,
+    slow: AtomicBool,
+}
+
+impl Seen {
+    /// The calls since this was last asked.
+    pub(crate) fn calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.calls.lock().unwrap())
+    }
+
+    pub(crate) fn set_broken(&self, broken: bool) {
+        self.broken.store(broken, Ordering::SeqCst);
+    }
+
+    /// Makes every call wait once before and once after it takes effect.
+    pub(crate) fn set_slow(&self, slow: bool) {
+        self.slow.store(slow, Ordering::SeqCst);
+    }
+
+    pub(crate) fn records(&self) -> usize {
+        self.store.len()
+    }
+
+    async fn call<T>(
+        &self,
+        name: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.calls.lock().unwrap().push(name);
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(StoreError::not_applied("the test has broken this store"));
+        }
+        self.pause().await;
+        let answer = call.await;
+        self.pause().await;
+        answer
+    }
+
+    async fn pause(&self) {
+        if self.slow.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[async_trait]
+impl SessionStore for Seen {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
+        self.call("load", self.store.load(key)).await
+    }
+
+    async fn create(&self, record: &Record) -> Result<Create, StoreError> {
+        self.call("create", self.store.create(record)).await
+    }
+
+    async fn update(&self, expected: Revision, record: &Record) -> Result<Update, StoreError> {
+        self.call("update", self.store.update(expected, record))
+            .await
+    }
+
+    async fn touch(&self, key: &SessionKey, at: Timestamp) -> Result<Touch, StoreError> {
+        self.call("touch", self.store.touch(key, at)).await
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<Delete, StoreError> {
+        self.call("delete", self.store.delete(key)).await
+    }
+
+    async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
+        self.call("delete_expired", self.store.delete_expired(limit))
+            .await
+    }
+}
+
+pub(crate) fn seen() -> (Arc<Seen>, SessionManager) {
+    let store = Arc::new(Seen::default());
+    (Arc::clone(&store), SessionManager::new(store))
+}
+
+/// A stored session with a cart, and its token.
+pub(crate) async fn stored(manager: &SessionManager) -> SessionId {
+    let session = manager.open(None);
+    session.insert("cart", &["quince"]).unwrap();
+    session.save().await.unwrap();
+    session.id().await.unwrap().unwrap()
+}
+
+/// A service of `manager` with the default cookie around `handler`.
+pub(crate) fn site<F, R>(
+    manager: &SessionManager,
+    handler: F,
+) -> SessionService<
+    impl Service<Request<String>, Response = Response<String>, Error = Infallible, Future: Send>
+    + use<F, R>,
+>
+where
+    F: Fn(Session) -> R,
+    R: Future<Output = Response<String>> + Send,
+{
+    let inner = service_fn(move |request: Request<String>| {
+        let answer = handler(request.extensions().get::<Session>().unwrap().clone());
+        async { Ok(answer.await) }
+    });
+    SessionService::new(inner, manager.clone(), Cookie::default())
+}
+
+/// Calls `service` with this token in the default cookie.
+pub(crate) async fn call<S>(service: &SessionService<S>, id: Option<&SessionId>) -> Answer
+where
+    S: Service<Request<String>, Response = Response<String>, Error = Infallible>,
+{
+    let cookie = id.map(|id| format!("__Host-id={}", id.expose()));
+    match service.call(request(cookie.as_deref())).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    }
+}
+
+pub(crate) fn request(cookie: Option<&str>) -> Request<String> {
+    let mut request = Request::new(String::new());
+    if let Some(cookie) = cookie {
+        let cookie = cookie.parse().unwrap();
+        request.headers_mut().insert(COOKIE, cookie);
+    }
+    request
+}
+
+/// The one cookie that a response sets, if it sets one.
+pub(crate) fn cookie_of(headers: &HeaderMap) -> Option<&str> {
+    let mut cookies = headers.get_all(SET_COOKIE).iter();
+    let cookie = cookies.next().map(|cookie| cookie.to_str().unwrap());
+    assert!(cookies.next().is_none(), "more than one cookie");
+    cookie
+}
+
+/// The token in the one cookie that a response sets.
+pub(crate) fn token_of(answer: &Answer) -> SessionId {
+    let cookie = cookie_of(answer.headers()).expect("a cookie");
+    let value = cookie.strip_prefix("__Host-id=").unwrap();
+    value[..SessionId::LEN].parse().unwrap()
+}
+
+pub(crate) fn ok() -> Response<String> {
+    Response::new(String::new())
+}
