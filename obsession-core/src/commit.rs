@@ -9,11 +9,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::changes::{Change, View};
+use crate::live::Live;
 use crate::manager::{LATE_STORE, bounded};
 use crate::session::Session;
-use crate::state::{Absent, Attempt, Base, ClientAction, Live};
+use crate::state::{Absent, Attempt, Base};
 use crate::{
-    Create, Delete, Effect, Error, Presented, Revision, SessionKey, StoreError, Touch, Update,
+    ClientAction, Create, Delete, Effect, Error, Presented, Revision, SessionKey, StoreError,
+    Touch, Update,
 };
 
 /// How often changes are made again on a newer record before giving up.
@@ -29,6 +31,50 @@ enum Answer {
 }
 
 impl Session {
+    /// For transports: closes the session, and answers at once if that takes no I/O.
+    ///
+    /// `keep` says whether changes that have not been saved are to be, or to be dropped. From here
+    /// on changes are an [`Error::Closed`].
+    #[must_use]
+    pub fn try_finish(&self, keep: bool) -> Option<ClientAction> {
+        let shared = &self.0.manager.shared;
+        {
+            let mut state = self.state();
+            state.closed = true;
+            let pending = !state.log.is_empty() || state.failed.is_some();
+            if state.attempt.is_some() || matches!(state.base, Base::Deleting(_)) || keep && pending
+            {
+                return None;
+            }
+            if let (true, Some(live)) = (keep, state.live()) {
+                let now = shared.clock.now();
+                let renewal = state.reissue_due(self.0.source.max_age(), now);
+                if renewal || shared.touch_due(live, now).is_some() {
+                    return None;
+                }
+            }
+        }
+        self.forget_unsent();
+        Some(self.client_action())
+    }
+
+    /// For transports: closes the session, saves or drops what is pending, moves the deadline if
+    /// that is due, and says what to tell the client.
+    ///
+    /// Run it where a disconnecting client cannot drop it. A session that was ended by another
+    /// request is no error: its changes are dropped, and the client is told nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`save`](Self::save), but never [`Error::Ended`]. The client must be told nothing
+    /// about its session then.
+    pub async fn finish(&self, keep: bool) -> Result<ClientAction, Error> {
+        if let Some(action) = self.try_finish(keep) {
+            return Ok(action);
+        }
+        self.finish_pending(keep).await
+    }
+
     /// Loads the session unless that has been done.
     pub(crate) async fn look(&self) -> Result<(), Error> {
         {

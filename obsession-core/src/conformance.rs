@@ -44,10 +44,15 @@ use crate::{
     Timestamp, Update,
 };
 
+pub mod cleanup;
+pub mod create;
+pub mod delete;
 pub mod index;
+pub mod load;
 pub mod races;
 pub mod sessions;
-pub mod store;
+pub mod touch;
+pub mod update;
 
 /// How long a case may take.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
@@ -84,7 +89,7 @@ macro_rules! conformance {
         );
     };
     ($make:expr) => {
-        $crate::conformance!(@tests store, $make;
+        $crate::conformance!(@tests load, $make;
             load_of_an_unknown_key_is_nothing
             load_gives_back_every_field
             load_gives_back_every_byte
@@ -93,11 +98,15 @@ macro_rules! conformance {
             load_gives_back_odd_subjects
             load_before_the_deadline_but_not_at_it
             load_of_a_far_deadline
+        );
+        $crate::conformance!(@tests create, $make;
             create_of_a_taken_key_changes_nothing
             create_again_is_recognised
             create_over_an_expired_record_replaces_it
             create_after_a_delete
             create_of_an_expired_record_is_never_served
+        );
+        $crate::conformance!(@tests update, $make;
             update_replaces_every_field
             update_of_another_revision_is_a_conflict_with_the_current_record
             update_again_is_recognised
@@ -105,16 +114,22 @@ macro_rules! conformance {
             update_of_a_deleted_record_does_not_revive_it
             update_of_an_expired_record_does_not_revive_it
             update_may_end_earlier
+        );
+        $crate::conformance!(@tests touch, $make;
             touch_moves_the_deadline_and_nothing_else
             touch_never_shortens
             touch_of_an_unknown_key_does_not_create
             touch_of_a_deleted_record_does_not_revive_it
             touch_of_an_expired_record_does_not_revive_it
             touch_is_no_conflict_for_an_update
+        );
+        $crate::conformance!(@tests delete, $make;
             delete_ends_the_record
             delete_again_is_gone
             delete_of_an_expired_record_is_gone
             delete_leaves_others_alone
+        );
+        $crate::conformance!(@tests cleanup, $make;
             cleanup_removes_the_expired_and_nothing_else
             cleanup_keeps_to_its_limit
             cleanup_spares_what_was_touched_or_updated
@@ -345,7 +360,12 @@ mod tests {
     fn the_macro_names_every_case() {
         let suite = include_str!("conformance.rs");
         for cases in [
-            include_str!("conformance/store.rs"),
+            include_str!("conformance/load.rs"),
+            include_str!("conformance/create.rs"),
+            include_str!("conformance/update.rs"),
+            include_str!("conformance/touch.rs"),
+            include_str!("conformance/delete.rs"),
+            include_str!("conformance/cleanup.rs"),
             include_str!("conformance/races.rs"),
             include_str!("conformance/sessions.rs"),
             include_str!("conformance/index.rs"),

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod activity;
 mod body;
 mod changes;
 mod cleanup;
@@ -14,6 +15,7 @@ mod guard;
 mod id;
 mod info;
 mod lifetime;
+mod live;
 mod manager;
 mod memory;
 mod record;
@@ -24,6 +26,7 @@ mod source;
 mod state;
 mod store;
 
+pub use activity::{Activity, ClientAction};
 pub use cleanup::Cleanup;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error::{Effect, Error, StoreError};
@@ -38,7 +41,6 @@ pub use row::CorruptRow;
 pub use serializer::Serializer;
 pub use session::Session;
 pub use source::{IdSource, Presented};
-pub use state::{Activity, ClientAction};
 pub use store::{Create, Delete, ScanCursor, SessionIndex, SessionStore, Touch, Update};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

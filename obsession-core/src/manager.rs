@@ -12,9 +12,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::body::Body;
 use crate::id::{Random, TokenHasher};
+use crate::live::Live;
 use crate::session::Session;
 use crate::source::{Fixed, IdSource};
-use crate::state::{Absent, Base, Live};
+use crate::state::{Absent, Base};
 use crate::{
     Cleanup, Clock, Error, Lifetime, Presented, Record, Serializer, SessionId, SessionIndex,
     SessionInfo, SessionKey, SessionStore, StoreError, SystemClock, Timestamp, Touch,

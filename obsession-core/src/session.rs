@@ -10,8 +10,10 @@ use crate::changes::Change;
 use crate::guard::ValueMut;
 use crate::serializer::Value;
 use crate::source::IdSource;
-use crate::state::{Activity, Base, ClientAction, State};
-use crate::{Error, Lifetime, Record, SessionId, SessionInfo, SessionKey, SessionManager};
+use crate::state::State;
+use crate::{
+    Activity, Error, Lifetime, Record, SessionId, SessionInfo, SessionKey, SessionManager,
+};
 
 /// One client's session during one request: a map with a memory.
 ///
@@ -408,50 +410,6 @@ impl Session {
     #[must_use]
     pub fn manager(&self) -> &SessionManager {
         &self.0.manager
-    }
-
-    /// For transports: closes the session, and answers at once if that takes no I/O.
-    ///
-    /// `keep` says whether changes that have not been saved are to be, or to be dropped. From here
-    /// on changes are an [`Error::Closed`].
-    #[must_use]
-    pub fn try_finish(&self, keep: bool) -> Option<ClientAction> {
-        let shared = &self.0.manager.shared;
-        {
-            let mut state = self.state();
-            state.closed = true;
-            let pending = !state.log.is_empty() || state.failed.is_some();
-            if state.attempt.is_some() || matches!(state.base, Base::Deleting(_)) || keep && pending
-            {
-                return None;
-            }
-            if let (true, Some(live)) = (keep, state.live()) {
-                let now = shared.clock.now();
-                let renewal = state.reissue_due(self.0.source.max_age(), now);
-                if renewal || shared.touch_due(live, now).is_some() {
-                    return None;
-                }
-            }
-        }
-        self.forget_unsent();
-        Some(self.client_action())
-    }
-
-    /// For transports: closes the session, saves or drops what is pending, moves the deadline if
-    /// that is due, and says what to tell the client.
-    ///
-    /// Run it where a disconnecting client cannot drop it. A session that was ended by another
-    /// request is no error: its changes are dropped, and the client is told nothing.
-    ///
-    /// # Errors
-    ///
-    /// As for [`save`](Self::save), but never [`Error::Ended`]. The client must be told nothing
-    /// about its session then.
-    pub async fn finish(&self, keep: bool) -> Result<ClientAction, Error> {
-        if let Some(action) = self.try_finish(keep) {
-            return Ok(action);
-        }
-        self.finish_pending(keep).await
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

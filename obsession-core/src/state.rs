@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
+use crate::activity::{Activity, ClientAction};
 use crate::body::{Body, Head};
 use crate::changes::{Change, View};
+use crate::live::Live;
 use crate::manager::Shared;
 use crate::{Error, Record, Revision, SessionId, SessionKey, StoreError, Timestamp};
 
@@ -35,27 +37,6 @@ pub(crate) enum Absent {
     Deleted,
 }
 
-#[derive(Clone)]
-pub(crate) struct Live {
-    pub(crate) record: Record,
-    pub(crate) body: Body,
-}
-
-impl Live {
-    /// Checks that a record is the one that was asked for and undamaged.
-    pub(crate) fn checked(key: &SessionKey, record: Record) -> Result<Self, Error> {
-        let checked = if record.key == *key {
-            Body::decode(&record)
-        } else {
-            Err("the store gave the record of another key")
-        };
-        match checked {
-            Ok(body) => Ok(Self { record, body }),
-            Err(reason) => Err(Error::Corrupt { key: *key, reason }),
-        }
-    }
-}
-
 /// A write that is ready to be sent, or was sent without an answer. Until its fate is known it is
 /// sent again as it is: its revision makes that harmless.
 #[derive(Clone)]
@@ -69,53 +50,6 @@ pub(crate) struct Attempt {
     covers: usize,
     issue: bool,
     cycled: bool,
-}
-
-/// What the library did for one request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "a list of yes and no answers"
-)]
-pub struct Activity {
-    /// The session was looked at or changed.
-    pub looked: bool,
-    /// The store was asked for it.
-    pub loaded: bool,
-    /// It was made.
-    pub created: bool,
-    /// It was written, how often.
-    pub written: u32,
-    /// Its token was replaced.
-    pub cycled: bool,
-    /// Its deadline was moved without a write.
-    pub touched: bool,
-    /// It was deleted.
-    pub deleted: bool,
-    /// Changes were dropped, since another request had ended it.
-    pub dropped: bool,
-    /// How often changes were made again on a newer record.
-    pub replays: u32,
-    /// The client is to be sent a token, or to forget it.
-    pub client_told: bool,
-}
-
-/// What the client is to be told at the end of a request.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[must_use]
-pub enum ClientAction {
-    /// Nothing: what it has is right, or not this request's business.
-    Keep,
-    /// To use this id from now on.
-    Set {
-        /// The id.
-        id: SessionId,
-        /// For how long to keep it; `None`: until it is closed.
-        max_age: Option<Duration>,
-    },
-    /// To forget the id it presented.
-    Clear,
 }
 
 #[allow(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Fixture, rewritten, store::odd_subjects};
+use super::{Fixture, load::odd_subjects, rewritten};
 use crate::{Delete, Record, ScanCursor, SessionIndex, SessionKey, Touch, Update};
 
 impl<S: SessionIndex> Fixture<S> {

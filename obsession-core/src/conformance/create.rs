@@ -1,0 +1,67 @@
+//! Creates: a new record, never over another one.
+
+use super::{Fixture, rewritten};
+use crate::{Create, Delete, Record, SessionStore, Timestamp};
+
+/// Create: a live record of the key stays as it is.
+pub async fn create_of_a_taken_key_changes_nothing<S: SessionStore>(at: Fixture<S>) {
+    let first = at.created().await;
+    let second = rewritten(&first, b"second");
+    assert_eq!(
+        at.store.create(&second).await.expect("create"),
+        Create::KeyTaken
+    );
+    assert_eq!(at.load(&first.key).await, Some(first));
+}
+
+/// Recognised retries: a create that was applied answers as it did.
+pub async fn create_again_is_recognised<S: SessionStore>(at: Fixture<S>) {
+    let record = at.created().await;
+    assert_eq!(
+        at.store.create(&record).await.expect("create"),
+        Create::Created
+    );
+    assert_eq!(at.load(&record.key).await, Some(record));
+}
+
+/// Live or absent: an expired record does not keep its key.
+pub async fn create_over_an_expired_record_replaces_it<S: SessionStore>(at: Fixture<S>) {
+    let old = Record {
+        expires_at: at.time.soon(),
+        ..at.record()
+    };
+    at.create(&old).await;
+    at.time.reach(old.expires_at).await;
+    let new = Record {
+        key: old.key,
+        ..at.record()
+    };
+    at.create(&new).await;
+    assert_eq!(at.load(&old.key).await.as_ref(), Some(&new));
+    at.store.delete_expired(100).await.expect("cleanup");
+    assert_eq!(at.load(&old.key).await, Some(new), "after cleanup");
+}
+
+/// Delete: nothing but a create with this key makes it load again.
+pub async fn create_after_a_delete<S: SessionStore>(at: Fixture<S>) {
+    let old = at.created().await;
+    assert_eq!(
+        at.store.delete(&old.key).await.expect("delete"),
+        Delete::Deleted
+    );
+    let new = rewritten(&old, b"new");
+    at.create(&new).await;
+    assert_eq!(at.load(&old.key).await, Some(new));
+}
+
+/// Live or absent: a record that is created too late is not served.
+pub async fn create_of_an_expired_record_is_never_served<S: SessionStore>(at: Fixture<S>) {
+    for expires_at in [at.time.now(), Timestamp::from_millis(0)] {
+        let record = Record {
+            expires_at,
+            ..at.record()
+        };
+        let _ = at.store.create(&record).await.expect("create");
+        assert_eq!(at.load(&record.key).await, None);
+    }
+}
