@@ -41,6 +41,9 @@ impl Session {
         {
             let mut state = self.state();
             state.closed = true;
+            if state.refused {
+                state.drop_changes();
+            }
             let pending = !state.log.is_empty() || state.failed.is_some();
             if state.attempt.is_some() || matches!(state.base, Base::Deleting(_)) || keep && pending
             {
@@ -114,7 +117,13 @@ impl Session {
     pub(crate) async fn save_pending(&self) -> Result<(), Error> {
         let _io = self.0.io.lock().await;
         let until = self.0.manager.until();
-        self.write_locked(false, until).await
+        let saved = self.write_locked(false, until).await;
+        let refused = matches!(
+            saved,
+            Err(Error::TooLarge { .. } | Error::Encode { .. } | Error::Conflict)
+        );
+        self.state().refused = refused;
+        saved
     }
 
     pub(crate) async fn delete_now(&self) -> Result<(), Error> {

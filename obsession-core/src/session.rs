@@ -337,8 +337,10 @@ impl Session {
     /// # Errors
     ///
     /// [`Error::Ended`] if another request ended the session: the changes were dropped.
-    /// [`Error::Conflict`] or [`Error::TooLarge`]: nothing was written, the changes are still
-    /// pending. [`Error::Store`]: it says whether they may have been written; saving again is safe.
+    /// [`Error::Conflict`], [`Error::TooLarge`] or [`Error::Encode`]: nothing was written. The
+    /// changes are still pending, so others can make them fit; if there are none, they are dropped
+    /// at the end of the request. [`Error::Store`]: it says whether they may have been written;
+    /// saving again is safe.
     pub async fn save(&self) -> Result<(), Error> {
         self.state().activity.looked = true;
         self.save_pending().await

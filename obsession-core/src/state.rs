@@ -70,6 +70,9 @@ pub(crate) struct State {
     pub(crate) closed: bool,
     /// What a guard could not encode when it was dropped.
     pub(crate) failed: Option<Error>,
+    /// The application was told that the pending changes can not be written, and has made no
+    /// others since. They are not tried again behind its back.
+    pub(crate) refused: bool,
     pub(crate) activity: Activity,
     issue: bool,
     clear: bool,
@@ -87,6 +90,7 @@ impl State {
             presented: false,
             closed: false,
             failed: None,
+            refused: false,
             activity: Activity::default(),
             issue: false,
             clear: false,
@@ -122,6 +126,7 @@ impl State {
         if self.closed {
             return Err(Error::Closed);
         }
+        self.refused = false;
         let ended = match self.base {
             Base::Ended => true,
             // Signing in is always possible; other changes by a late request are not.
