@@ -1,5 +1,7 @@
 //! The suite of obsession-core, on sled.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use obsession_core::conformance::Time;
 use obsession_sled::SledStore;
 use tempfile::TempDir;

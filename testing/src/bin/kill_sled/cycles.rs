@@ -1,0 +1,103 @@
+//! Kills while it writes.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use obsession_sled::SledStore;
+use testing::{Child, Random};
+
+use crate::ledger::{Found, Ledger, SURVIVORS};
+use crate::{Options, Outcome};
+
+/// How many kills a database lives through before a new one is begun.
+const CYCLES_EACH: u64 = 50;
+/// How often all of its sessions are looked at instead of those that were just written.
+const CHECK_ALL: u64 = 10;
+
+#[derive(Default)]
+struct Totals {
+    acknowledged: u64,
+    found: Found,
+    unopenable: u64,
+}
+
+/// How many kills left everything as it should be, and how many did not.
+pub(crate) async fn run(options: &Options) -> Outcome<(u64, u64)> {
+    let mut random = Random::new(options.seed);
+    let mut totals = Totals::default();
+    let (mut passed, mut failed) = (0, 0);
+    let start = Instant::now();
+    let mut done = 0;
+    while done < options.cycles {
+        let folder = tempfile::tempdir()?;
+        let mut ledger = Ledger::default();
+        for n in 1..=CYCLES_EACH.min(options.cycles - done) {
+            done += 1;
+            fs::write(folder.path().join(SURVIVORS), ledger.survivors(24))?;
+            let mode = if options.control { "early" } else { "flush" };
+            let arguments = [random.next().to_string(), mode.to_owned()];
+            let child = Child::start("writer", folder.path(), &arguments)?;
+            if child.line().as_deref() != Some("ready") {
+                eprintln!("cycle {done}: the child could not open");
+                totals.unopenable += 1;
+                failed += 1;
+                break;
+            }
+            let (least, most) = (Duration::from_millis(5), Duration::from_millis(250));
+            thread::sleep(random.between(least, most));
+            for line in child.kill()? {
+                totals.acknowledged += u64::from(ledger.note(&line)?);
+            }
+            let store = match SledStore::open(folder.path().join("store")).await {
+                Ok(store) => store,
+                Err(error) => {
+                    eprintln!(
+                        "cycle {done}: {error}: {:?}",
+                        std::error::Error::source(&error)
+                    );
+                    totals.unopenable += 1;
+                    failed += 1;
+                    break;
+                }
+            };
+            let last = n == CYCLES_EACH || done == options.cycles;
+            let found = ledger.check(&store, last || n % CHECK_ALL == 0).await?;
+            store.close().await?;
+            if found.violations() == 0 {
+                passed += 1;
+            } else {
+                failed += 1;
+            }
+            totals.add(&found);
+            if done % 10 == 0 {
+                let time = start.elapsed().as_secs();
+                eprintln!("{done} cycles in {time} s: {}", totals.line());
+            }
+        }
+    }
+    println!("cycles: {done}, {}", totals.line());
+    Ok((passed, failed))
+}
+
+impl Totals {
+    fn add(&mut self, found: &Found) {
+        self.found.checked += found.checked;
+        self.found.lost += found.lost;
+        self.found.wrong_tokens += found.wrong_tokens;
+        self.found.mismatches += found.mismatches;
+    }
+
+    fn line(&self) -> String {
+        format!(
+            "acks: {}, sessions checked: {}, lost: {}, tokens wrong: {}, index mismatches: {}, \
+             open failures: {}",
+            self.acknowledged,
+            self.found.checked,
+            self.found.lost,
+            self.found.wrong_tokens,
+            self.found.mismatches,
+            self.unopenable,
+        )
+    }
+}
