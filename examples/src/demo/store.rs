@@ -1,0 +1,100 @@
+//! From `--store` to a manager.
+
+use std::path::{Path, PathBuf};
+
+use obsession_core::{FileStore, MemoryStore, SessionIndex, SessionManager};
+
+use crate::options::Options;
+
+type Error = Box<dyn std::error::Error>;
+
+/// An open store, and how to close it.
+pub(crate) struct Store {
+    pub(crate) manager: SessionManager,
+    pub(crate) description: String,
+    #[cfg(feature = "sled")]
+    sled: Option<obsession_sled::SledStore>,
+}
+
+impl Store {
+    fn new(store: impl SessionIndex, description: String, options: &Options) -> Self {
+        let manager = SessionManager::builder_indexed(store)
+            .realm("demo")
+            .serializer(options.serializer())
+            .lifetime(options.lifetime())
+            .build();
+        Self {
+            manager,
+            description,
+            #[cfg(feature = "sled")]
+            sled: None,
+        }
+    }
+
+    /// Returns when everything that was acknowledged is where it belongs.
+    #[cfg_attr(
+        not(feature = "sled"),
+        allow(clippy::unused_async, reason = "sled awaits")
+    )]
+    pub(crate) async fn close(self) -> Result<(), Error> {
+        #[cfg(feature = "sled")]
+        if let Some(sled) = self.sled {
+            drop(self.manager);
+            sled.close().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Opens what `--store` says.
+pub(crate) async fn open(options: &Options) -> Result<Store, Error> {
+    let default = match &options.store {
+        Some(url) => url.clone(),
+        None => format!("sled:{}", default_path()?.display()),
+    };
+    let Some((scheme, path)) = default.split_once(':') else {
+        return Err(format!("--store {default}: not sled:PATH, file:PATH or memory:").into());
+    };
+    match scheme {
+        "memory" if path.is_empty() => Ok(Store::new(
+            MemoryStore::new(),
+            "this process's memory".to_owned(),
+            options,
+        )),
+        "memory" => Err("--store memory: takes no path".into()),
+        "sled" | "file" if path.is_empty() => Err(format!("--store {scheme}: needs a path").into()),
+        "file" => {
+            let store = FileStore::open(path).await?;
+            Ok(Store::new(store, format!("files in {path}"), options))
+        }
+        "sled" => open_sled(Path::new(path), options).await,
+        other => Err(format!(
+            "--store {other}: is not known; this build has {}memory: and file:PATH",
+            if cfg!(feature = "sled") {
+                "sled:PATH, "
+            } else {
+                ""
+            }
+        )
+        .into()),
+    }
+}
+
+#[cfg(feature = "sled")]
+async fn open_sled(path: &Path, options: &Options) -> Result<Store, Error> {
+    let sled = obsession_sled::SledStore::open(path).await?;
+    let mut store = Store::new(sled.clone(), format!("sled at {}", path.display()), options);
+    store.sled = Some(sled);
+    Ok(store)
+}
+
+#[cfg(not(feature = "sled"))]
+#[allow(clippy::unused_async, reason = "sled awaits")]
+async fn open_sled(_: &Path, _: &Options) -> Result<Store, Error> {
+    Err("--store sled: is not in this build; build with `--features sled`".into())
+}
+
+fn default_path() -> Result<PathBuf, Error> {
+    let data = dirs::data_dir().ok_or("no data directory is known for this user; say --store")?;
+    Ok(data.join("obsession-demo"))
+}
