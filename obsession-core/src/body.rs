@@ -265,3 +265,6 @@ impl<'a> Reader<'a> {
         Ok(range)
     }
 }
+
+#[cfg(test)]
+mod tests;
