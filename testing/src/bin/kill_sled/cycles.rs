@@ -44,8 +44,7 @@ pub(crate) async fn run(options: &Options) -> Outcome<(u64, u64)> {
                 failed += 1;
                 break;
             }
-            let (least, most) = (Duration::from_millis(5), Duration::from_millis(250));
-            thread::sleep(random.between(least, most));
+            thread::sleep(random.between(Duration::from_millis(5), Duration::from_millis(250)));
             for line in child.kill()? {
                 totals.acknowledged += u64::from(ledger.note(&line)?);
             }
@@ -61,8 +60,8 @@ pub(crate) async fn run(options: &Options) -> Outcome<(u64, u64)> {
                     break;
                 }
             };
-            let last = n == CYCLES_EACH || done == options.cycles;
-            let found = ledger.check(&store, last || n % CHECK_ALL == 0).await?;
+            let all = n % CHECK_ALL == 0 || done == options.cycles;
+            let found = ledger.check(&store, all).await?;
             store.close().await?;
             if found.violations() == 0 {
                 passed += 1;

@@ -24,6 +24,7 @@ struct State {
 struct Entry {
     acknowledged: Option<State>,
     /// What was begun and not acknowledged.
+    #[allow(clippy::option_option, reason = "nothing, a delete or a write")]
     begun: Option<Option<State>>,
     /// Tokens that were replaced and acknowledged as such.
     dead: Vec<SessionId>,

@@ -8,8 +8,9 @@
 //! * `--cycles N`: N times, four tasks of a child create, write, cycle, sign in and delete sessions
 //!   until it is killed. No acknowledged write may be lost, every session has exactly one token
 //!   that works, and the indexes agree with the records.
-//! * `--opens N`: N times a child is killed while it opens a database, and a tenth as often while
-//!   it makes one. It must always open again, with everything in it.
+//! * `--opens N`: N times a child is killed while it opens a database, half of them while sled
+//!   writes a snapshot, and a tenth as often while it makes one. It must always open again, with
+//!   everything in it.
 //! * `--seed N` repeats the chances of a run, though not the kernel's.
 //! * `--no-flush-control`: the child acknowledges before anything is on disk. The run passes if
 //!   that is noticed.

@@ -56,7 +56,14 @@ pub(crate) async fn run(options: &Options) -> Outcome<(u64, u64)> {
     while totals.kills < options.opens {
         duplicate(&model, &copy)?;
         for _ in 0..=random.below(KILLS_EACH) {
-            totals.kill(&copy, random.between(Duration::ZERO, time))?;
+            // Half of the kills come at any instant, the others while a snapshot is written.
+            if random.below(2) == 0 {
+                totals.kill(&copy, || {
+                    thread::sleep(random.between(Duration::ZERO, time));
+                })?;
+            } else {
+                totals.kill(&copy, || wait_for_snapshot(&copy, time))?;
+            }
         }
         totals.look(&copy, &expected).await?;
         if totals.databases % 20 == 0 {
@@ -69,7 +76,9 @@ pub(crate) async fn run(options: &Options) -> Outcome<(u64, u64)> {
     while totals.creations < options.opens.div_ceil(10) {
         clear(&copy)?;
         let before = totals.kills;
-        totals.kill(&copy, random.between(Duration::ZERO, time))?;
+        totals.kill(&copy, || {
+            thread::sleep(random.between(Duration::ZERO, time));
+        })?;
         totals.creations += totals.kills - before;
         totals.kills = before;
         totals.look(&copy, &BTreeMap::new()).await?;
@@ -80,23 +89,19 @@ pub(crate) async fn run(options: &Options) -> Outcome<(u64, u64)> {
 }
 
 impl Totals {
-    fn kill(&mut self, path: &Path, after: Duration) -> Outcome {
+    /// Starts a child that opens, and kills it after `wait`.
+    fn kill(&mut self, path: &Path, wait: impl FnOnce()) -> Outcome {
         let child = Child::start("opener", path, &[])?;
         // Nothing but this line is printed before it opens.
         let opening = child.line().is_some();
-        thread::sleep(after);
+        wait();
         let open = child.kill()?.iter().any(|line| line == "open");
         if opening && !open {
             self.kills += 1;
         } else {
             self.late += 1;
         }
-        if path.exists() {
-            for entry in fs::read_dir(path)? {
-                let name = entry?.file_name();
-                self.unfinished += u64::from(name.to_string_lossy().ends_with(".generating"));
-            }
-        }
+        self.unfinished += u64::from(has_unfinished_snapshot(path));
         Ok(())
     }
 
@@ -169,7 +174,9 @@ fn record(n: u64) -> Record {
     Record {
         key,
         revision: Revision::from_u64(n),
-        subject: (n % 2 == 0).then(|| format!("user-{}", n % 100).into()),
+        subject: n
+            .is_multiple_of(2)
+            .then(|| format!("user-{}", n % 100).into()),
         created_at: Timestamp::from_millis(0),
         expires_at: Timestamp::from_millis(4_000_000_000_000 + n),
         body: vec![7; 200].into(),
@@ -197,6 +204,18 @@ fn time_in(copy: &Path) -> Outcome<Duration> {
     let start = Instant::now();
     child.line().ok_or("the child could not open")?;
     Ok(start.elapsed())
+}
+
+/// Waits until sled has begun a snapshot; if it writes none, as long as it may take.
+fn wait_for_snapshot(path: &Path, most: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < most && !has_unfinished_snapshot(path) {}
+}
+
+fn has_unfinished_snapshot(path: &Path) -> bool {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let mut names = entries.map(|entry| entry.file_name());
+    names.any(|name| name.to_string_lossy().ends_with(".generating"))
 }
 
 fn duplicate(from: &Path, to: &Path) -> Outcome {

@@ -1,0 +1,60 @@
+//! No increment is lost, however many requests make one at once.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use obsession_core::{Error, SessionManager};
+use obsession_sled::SledStore;
+
+const TASKS: u64 = 64;
+const EACH: u64 = 1000;
+static GAVE_UP: AtomicU64 = AtomicU64::new(0);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_increments_of_64_tasks_are_all_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SledStore::open(folder.path()).await.unwrap();
+    let manager = SessionManager::builder(store.clone())
+        // All of them want the one record, so some wait for long on a slow disk.
+        .deadline(Duration::from_secs(60))
+        .build();
+    let session = manager.open(None);
+    session.insert("n", &0_u64).unwrap();
+    session.save().await.unwrap();
+    let id = session.id().await.unwrap();
+
+    let begun = Instant::now();
+    let increments = |_| {
+        let (manager, id) = (manager.clone(), id.clone());
+        tokio::spawn(async move {
+            for _ in 0..EACH {
+                let session = manager.open(id.clone());
+                session.update("n", |n: &mut u64| *n += 1).await.unwrap();
+                // The handle replays its change on a newer record 32 times at most. With 64 tasks
+                // that do nothing but write one record, and newcomers that need not queue, some
+                // lose each time; nothing was written then, and the change is still pending.
+                loop {
+                    match session.finish(true).await {
+                        Ok(_) => break,
+                        Err(Error::Conflict) => GAVE_UP.fetch_add(1, Ordering::Relaxed),
+                        Err(error) => panic!("{error}"),
+                    };
+                }
+            }
+        })
+    };
+    for task in (0..TASKS).map(increments).collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    println!(
+        "{} increments in {:?}, {} flushes, {GAVE_UP:?} times all replays lost",
+        TASKS * EACH,
+        begun.elapsed(),
+        store.flushes()
+    );
+    let n = manager.open(id).get::<u64>("n").await.unwrap();
+    assert_eq!(n, Some(TASKS * EACH));
+    store.close().await.unwrap();
+}
