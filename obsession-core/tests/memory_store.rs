@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use obsession_core::{
-    Create, Effect, ManualClock, MemoryStore, Record, Revision, SessionIndex, SessionKey,
+    Create, Delete, Effect, ManualClock, MemoryStore, Record, Revision, SessionIndex, SessionKey,
     SessionManager, SessionStore, Timestamp, Update, WhenFull,
 };
 
@@ -119,25 +119,28 @@ async fn expired_sessions_leave_in_passing_by_cleanup_and_for_a_new_one() {
 #[test]
 fn the_capacity_is_exact_under_eight_threads() {
     const THREADS: usize = 8;
-    const CAPACITY: usize = 1_000;
-    for when_full in [WhenFull::Refuse, WhenFull::EvictOldest] {
+    const EACH: usize = 2_000;
+    const CAPACITY: usize = 64;
+    let records: Vec<_> = (0..THREADS * EACH).map(|n| record(n, 60)).collect();
+    for when_full in [WhenFull::Refuse, WhenFull::EvictOldest].repeat(5) {
         let (store, _) = store(CAPACITY, when_full);
         let (accepted, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let start = std::sync::Barrier::new(THREADS);
         std::thread::scope(|scope| {
-            for thread in 0..THREADS {
-                let (store, accepted, most) = (&store, &accepted, &most);
+            for mine in records.chunks(EACH) {
+                let (store, accepted, most, start) = (&store, &accepted, &most, &start);
                 scope.spawn(move || {
-                    for n in 0..CAPACITY {
-                        let record = record(thread * CAPACITY + n, 60);
-                        let answer = now(store.create(&record));
-                        accepted.fetch_add(usize::from(answer.is_ok()), Ordering::SeqCst);
-                        most.fetch_max(store.len(), Ordering::SeqCst);
+                    start.wait();
+                    for record in mine {
+                        let answer = now(store.create(record));
+                        most.fetch_max(store.len(), Ordering::Relaxed);
+                        accepted.fetch_add(usize::from(answer.is_ok()), Ordering::Relaxed);
                     }
                 });
             }
         });
         assert_eq!(store.len(), CAPACITY, "{when_full:?}");
-        assert!(most.into_inner() <= CAPACITY, "{when_full:?}");
+        assert_eq!(most.into_inner(), CAPACITY, "{when_full:?}");
         let listed = now(store.list("zoë", None, usize::MAX)).unwrap();
         assert_eq!(listed.len(), CAPACITY, "{when_full:?}");
         if when_full == WhenFull::Refuse {
@@ -189,64 +192,67 @@ async fn what_was_loaded_and_changed_changes_nothing_until_it_is_saved() {
 
 /// A second thread adds throughput; with one lock for all it takes some away.
 ///
-/// Other work on the machine slows both kinds of runs, so they take turns and the best of each
-/// kind counts: whatever disturbs has to disturb every run of one kind to turn the answer.
+/// How much two threads can do on two stores depends on the machine, so that is the measure: on
+/// one store they do nearly as much. Both kinds of runs take turns and the best of each counts.
+/// Where other work runs on the same processors the threads hardly ever meet, and a store with
+/// one lock cannot be told from a good one.
 #[test]
-fn a_second_thread_makes_it_faster() {
-    // On the machine this was written on, 1.6 times the work of one thread; with one lock for all,
-    // 0.9 times, and 0.2 to 0.6 times when optimised.
-    let enough = if cfg!(debug_assertions) { 1.0 } else { 1.2 };
-    if std::thread::available_parallelism().unwrap().get() < 2 {
-        println!("one processor: there is nothing to measure");
-        return;
-    }
-    let best = (0..12).fold((0.0, 0.0), |(one, two), _| {
-        (f64::max(one, throughput(1)), f64::max(two, throughput(2)))
+#[ignore = "a measurement, for two idle processors: cargo test --release -- --ignored two_threads"]
+fn two_threads_do_nearly_as_much_on_one_store_as_on_two() {
+    let (one, two) = (0..12).fold((Duration::MAX, Duration::MAX), |(one, two), _| {
+        let (a, b) = (MemoryStore::new(), MemoryStore::new());
+        (one.min(run([&a, &a])), two.min(run([&a, &b])))
     });
-    let gain = best.1 / best.0;
-    println!(
-        "1 thread {:.0}/s, 2 threads {:.0}/s, {gain:.2} times",
-        best.0, best.1
-    );
+    let slower = one.as_secs_f64() / two.as_secs_f64();
+    println!("two threads on one store {one:?}, on two stores {two:?}: {slower:.2}");
     assert!(
-        gain > enough,
-        "two threads do {gain:.2} times the work of one"
+        slower < 1.5,
+        "two threads slow each other down {slower:.2} times"
     );
 }
 
-/// Loads and updates a second that this many threads do together, each to sessions of its own.
-fn throughput(threads: usize) -> f64 {
+/// How long two threads take that load and update sessions, each its own: from the first that
+/// begins to the last that ends.
+fn run(stores: [&MemoryStore; 2]) -> Duration {
     const SESSIONS: usize = 1_000;
-    const ROUNDS: usize = 20;
-    let store = MemoryStore::new();
-    let records: Vec<_> = (0..threads * SESSIONS)
-        .map(|n| record(n, u64::MAX >> 20))
-        .collect();
-    for record in &records {
-        assert_eq!(now(store.create(record)).unwrap(), Create::Created);
-    }
-    let start = std::sync::Barrier::new(threads + 1);
-    let begun = std::thread::scope(|scope| {
-        for mine in records.chunks(SESSIONS) {
-            let (store, start) = (&store, &start);
-            let mut mine = mine.to_vec();
-            scope.spawn(move || {
-                start.wait();
-                for _ in 0..ROUNDS {
-                    for record in &mut mine {
-                        let mut next = now(store.load(&record.key)).unwrap().unwrap();
-                        next.revision = Revision::fresh().unwrap();
-                        let answer = now(store.update(record.revision, &next)).unwrap();
-                        assert_eq!(answer, Update::Updated);
-                        *record = next;
-                    }
-                }
-            });
+    const ROUNDS: usize = if cfg!(debug_assertions) { 10 } else { 60 };
+    let start = std::sync::Barrier::new(stores.len());
+    let work = |store: &MemoryStore, first: usize| {
+        let lifetime = u64::MAX >> 20;
+        let mine = first..first + SESSIONS;
+        let mut mine: Vec<_> = mine.map(|n| record(n, lifetime)).collect();
+        for record in &mine {
+            assert_eq!(now(store.create(record)).unwrap(), Create::Created);
         }
         start.wait();
-        Instant::now()
+        let begun = Instant::now();
+        for _ in 0..ROUNDS {
+            for record in &mut mine {
+                let mut next = now(store.load(&record.key)).unwrap().unwrap();
+                next.revision = Revision::fresh().unwrap();
+                let answer = now(store.update(record.revision, &next)).unwrap();
+                assert_eq!(answer, Update::Updated);
+                *record = next;
+            }
+        }
+        let ended = Instant::now();
+        for record in &mine {
+            assert_eq!(now(store.delete(&record.key)).unwrap(), Delete::Deleted);
+        }
+        (begun, ended)
+    };
+    let times = std::thread::scope(|scope| {
+        let work = &work;
+        let [a, b] = stores;
+        let threads = [
+            scope.spawn(move || work(a, 0)),
+            scope.spawn(move || work(b, SESSIONS)),
+        ];
+        threads.map(|thread| thread.join().unwrap())
     });
-    (threads * SESSIONS * ROUNDS) as f64 / begun.elapsed().as_secs_f64()
+    let begun = times.iter().map(|(begun, _)| *begun).min().unwrap();
+    let ended = times.iter().map(|(_, ended)| *ended).max().unwrap();
+    ended - begun
 }
 
 /// The answer of a call that has it at once, as those of the memory store have.

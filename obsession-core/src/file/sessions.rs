@@ -257,7 +257,7 @@ impl Sessions {
     }
 
     /// Writes a record, in the turn of its key.
-    fn put(&self, record: &Record) -> Result<(), StoreError> {
+    pub(super) fn put(&self, record: &Record) -> Result<(), StoreError> {
         if record
             .subject
             .as_ref()
@@ -373,7 +373,7 @@ impl Sessions {
         Ok(())
     }
 
-    fn turn(&self, key: &SessionKey) -> MutexGuard<'_, ()> {
+    pub(super) fn turn(&self, key: &SessionKey) -> MutexGuard<'_, ()> {
         let [a, b, ..] = key.as_bytes();
         lock(&self.turns[(usize::from(*a) * 64 + usize::from(*b)) % TURNS])
     }

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use super::faults::Step;
 use super::sessions::Sessions;
 use crate::{
-    Create, Delete, Effect, ManualClock, Record, Revision, SessionId, StoreError, Timestamp, Touch,
-    Update,
+    Create, Delete, Effect, ManualClock, Record, Revision, ScanCursor, SessionId, StoreError,
+    Timestamp, Touch, Update,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -61,16 +61,18 @@ impl Fixture {
             .collect();
         files.sort();
         let sessions = &self.sessions;
+        // The scan comes last: it puts right what it finds wrong.
+        let count = sessions.count();
+        let list = |subject| sessions.list(subject, None, 100).unwrap();
+        let mut listed = [list("before"), list("after")].concat();
+        listed.sort_by_key(|record| ScanCursor::from(record));
         let scanned = sessions.scan(None, 100).unwrap();
-        assert_eq!(scanned.len() as u64, sessions.count());
+        assert_eq!(scanned, listed);
+        assert_eq!(scanned.len() as u64, count);
         assert_eq!(scanned.len(), files.len() - 1, "files but the marker");
         for record in &scanned {
             assert_eq!(sessions.load(&record.key).unwrap().as_ref(), Some(record));
-            let subject = record.subject.as_deref().unwrap();
-            assert!(sessions.list(subject, None, 100).unwrap().contains(record));
         }
-        let listed = |subject| sessions.list(subject, None, 100).unwrap().len();
-        assert_eq!(listed("before") + listed("after"), scanned.len());
         files
     }
 }
@@ -273,6 +275,38 @@ fn a_file_that_cannot_be_removed_does_not_keep_cleanup_from_the_others() {
     assert_eq!(effect(at.sessions.delete_expired(5)), Effect::Unknown);
     assert_eq!(at.sessions.delete_expired(5).unwrap(), 1, "the one left");
     assert_eq!(at.files().len(), 2);
+}
+
+/// What a walk over many sessions found out must still be so when it comes to one of them.
+#[test]
+fn a_session_that_was_saved_from_a_walk_before_its_turn_is_spared() {
+    for by_subject in [false, true] {
+        let at = Fixture::new();
+        let mut records = [at.created(), at.created()];
+        records.sort_by_key(|record| record.key);
+        let [first, second] = records;
+        at.clock.set(first.expires_at);
+        let ended = std::thread::scope(|scope| {
+            let turn = at.sessions.turn(&second.key);
+            let walk = scope.spawn(|| {
+                if by_subject {
+                    at.sessions.delete_subject("before", None).unwrap();
+                } else {
+                    assert_eq!(at.sessions.delete_expired(10).unwrap(), 1);
+                }
+            });
+            // The walk is under way, and will wait for the turn that is held here.
+            while at.sessions.directory.read(&first.key).unwrap().is_some() {
+                std::thread::yield_now();
+            }
+            at.sessions.put(&rewritten(&second)).unwrap();
+            drop(turn);
+            walk.join()
+        });
+        assert!(ended.is_ok());
+        assert!(at.sessions.load(&second.key).unwrap().is_some());
+        assert_eq!(at.files().len(), 2);
+    }
 }
 
 #[test]
