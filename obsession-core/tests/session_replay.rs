@@ -1,0 +1,296 @@
+//! Two requests at once: the changes of the later one are made again on what the earlier one wrote.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{At, Step, at, saved, sent};
+use obsession_core::{ClientAction, Error, Lifetime, Session, SessionId};
+
+/// A session with `cart`, loaded by a request that has not written yet.
+async fn late() -> (At, SessionId, Session) {
+    let at = at();
+    let id = at.stored().await;
+    let late = at.open(&id);
+    late.contains("cart").await.unwrap();
+    (at, id, late)
+}
+
+/// Another request changes the session, and ends.
+async fn other(at: &At, id: &SessionId, change: impl AsyncFnOnce(&Session)) {
+    let session = at.other(id);
+    change(&session).await;
+    session.save().await.unwrap();
+}
+
+async fn value(at: &At, id: &SessionId, name: &str) -> Option<u64> {
+    at.other(id).get(name).await.unwrap()
+}
+
+/// The whole dictionary was written back, so the later of two requests undid the earlier one.
+#[tokio::test]
+async fn what_the_other_wrote_stays() {
+    let (at, id, late) = late().await;
+    other(&at, &id, async |session| {
+        session.insert("theirs", &1).unwrap();
+    })
+    .await;
+    late.insert("ours", &2).unwrap();
+    late.save().await.unwrap();
+    assert_eq!(at.names(&id).await.unwrap(), ["cart", "ours", "theirs"]);
+    assert_eq!(at.store.calls(), ["load", "update", "update"]);
+    assert_eq!(late.activity().replays, 1);
+    // From here on the late one sees it too.
+    assert_eq!(late.get("theirs").await.unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn an_update_runs_again_on_the_newer_value() {
+    let (at, id, late) = late().await;
+    let given = late.update("n", |n: &mut u64| {
+        *n += 1;
+        *n
+    });
+    assert_eq!(given.await.unwrap(), 1);
+    other(&at, &id, async |session| session.insert("n", &10).unwrap()).await;
+    late.save().await.unwrap();
+    assert_eq!(value(&at, &id, "n").await, Some(11));
+}
+
+#[tokio::test]
+async fn an_insert_is_put_down_whatever_is_there() {
+    let (at, id, late) = late().await;
+    late.insert("n", &1).unwrap();
+    other(&at, &id, async |session| session.insert("n", &10).unwrap()).await;
+    late.save().await.unwrap();
+    assert_eq!(value(&at, &id, "n").await, Some(1));
+}
+
+#[tokio::test]
+async fn a_remove_removes_the_newer_value() {
+    let (at, id, late) = late().await;
+    late.remove("cart").unwrap();
+    other(&at, &id, async |session| {
+        session.insert("cart", &["medlar"]).unwrap();
+        session.insert("theirs", &1).unwrap();
+    })
+    .await;
+    late.save().await.unwrap();
+    assert_eq!(at.names(&id).await.unwrap(), ["theirs"]);
+}
+
+#[tokio::test]
+async fn a_clear_clears_what_the_other_added() {
+    let (at, id, late) = late().await;
+    late.clear().unwrap();
+    late.insert("ours", &1).unwrap();
+    other(&at, &id, async |session| {
+        session.insert("theirs", &1).unwrap();
+    })
+    .await;
+    late.save().await.unwrap();
+    assert_eq!(at.names(&id).await.unwrap(), ["ours"]);
+}
+
+#[tokio::test]
+async fn a_take_that_comes_second_gets_nothing() {
+    let (at, id, late) = late().await;
+    other(&at, &id, async |session| {
+        assert!(session.take::<Vec<String>>("cart").await.unwrap().is_some());
+    })
+    .await;
+    assert_eq!(late.take::<Vec<String>>("cart").await.unwrap(), None);
+    assert_eq!(at.names(&id).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_take_gives_the_newer_value() {
+    let (at, id, late) = late().await;
+    other(&at, &id, async |session| {
+        session.insert("cart", &["medlar"]).unwrap();
+    })
+    .await;
+    let taken = late.take::<Vec<String>>("cart").await.unwrap();
+    assert_eq!(taken.unwrap(), ["medlar"]);
+    assert_eq!(at.names(&id).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn of_two_that_insert_what_is_missing_the_first_stays() {
+    let (at, id, late) = late().await;
+    assert_eq!(late.get_or_insert_with("n", || 1_u64).await.unwrap(), 1);
+    other(&at, &id, async |session| session.insert("n", &10).unwrap()).await;
+    late.save().await.unwrap();
+    assert_eq!(value(&at, &id, "n").await, Some(10));
+    assert_eq!(late.get("n").await.unwrap(), Some(10));
+}
+
+#[tokio::test]
+async fn a_guard_of_what_the_other_changed_is_a_conflict_and_overwrites_nothing() {
+    let (at, id, late) = late().await;
+    {
+        let mut cart = late.get_mut::<Vec<String>>("cart").await.unwrap().unwrap();
+        cart.push("medlar".to_owned());
+    }
+    other(&at, &id, async |session| {
+        session.insert("cart", &["rowan"]).unwrap();
+    })
+    .await;
+    let answer = late.save().await;
+    assert!(matches!(answer, Err(Error::Conflict)), "{answer:?}");
+    // It is not tried again behind the back of the application.
+    assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
+    let cart = at.other(&id).get::<Vec<String>>("cart").await.unwrap();
+    assert_eq!(cart.unwrap(), ["rowan"]);
+}
+
+#[tokio::test]
+async fn a_guard_of_something_else_is_no_conflict() {
+    let (at, id, late) = late().await;
+    {
+        let mut cart = late.get_mut::<Vec<String>>("cart").await.unwrap().unwrap();
+        cart.push("medlar".to_owned());
+    }
+    other(&at, &id, async |session| {
+        session.insert("theirs", &1).unwrap();
+    })
+    .await;
+    late.save().await.unwrap();
+    assert_eq!(at.names(&id).await.unwrap(), ["cart", "theirs"]);
+    let cart = at.other(&id).get::<Vec<String>>("cart").await.unwrap();
+    assert_eq!(cart.unwrap(), ["quince", "medlar"]);
+}
+
+#[tokio::test]
+async fn a_sign_in_keeps_what_the_other_wrote() {
+    let (at, id, late) = late().await;
+    late.sign_in("user-42").unwrap();
+    other(&at, &id, async |session| {
+        session.insert("theirs", &1).unwrap();
+    })
+    .await;
+    let next = sent(late.finish(true).await.unwrap()).unwrap();
+    assert_eq!(at.names(&next).await.unwrap(), ["cart", "theirs"]);
+    assert_eq!(at.names(&id).await, None);
+}
+
+/// Of two that replace the token one wins; the other's changes are dropped and its client is told
+/// nothing, so that its late answer cannot overwrite the winner's cookie.
+#[tokio::test]
+async fn whoever_loses_a_change_of_token_is_dropped() {
+    let lost: [fn(&Session); 3] = [
+        |session| session.sign_in("mallory").unwrap(),
+        |session| session.cycle().unwrap(),
+        |session| session.set_lifetime(Lifetime::NIST_AAL1).unwrap(),
+    ];
+    let won: [fn(&Session); 2] = [
+        |session| session.sign_in("user-42").unwrap(),
+        |session| session.cycle().unwrap(),
+    ];
+    for lose in lost {
+        for win in won {
+            let (at, id, late) = late().await;
+            late.insert("ours", &1).unwrap();
+            lose(&late);
+            let winner = at.other(&id);
+            win(&winner);
+            let next = saved(&winner).await;
+
+            let answer = late.save().await;
+            assert!(matches!(answer, Err(Error::Ended)), "{answer:?}");
+            assert!(late.activity().dropped);
+            assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
+            assert_eq!(at.names(&id).await, None);
+            assert_eq!(at.names(&next).await.unwrap(), ["cart"]);
+            let subject = at.other(&next).subject().await.unwrap();
+            assert_eq!(subject, winner.subject().await.unwrap());
+        }
+    }
+}
+
+/// A request of the visitor who is signing in goes on: what it changes belongs to the same person.
+#[tokio::test]
+async fn other_changes_survive_a_cycle_by_another_and_the_client_is_told_nothing() {
+    let (at, id, late) = late().await;
+    late.insert("ours", &1).unwrap();
+    let winner = at.other(&id);
+    winner.sign_in("user-42").unwrap();
+    let next = saved(&winner).await;
+    assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
+    assert_eq!(at.names(&next).await.unwrap(), ["cart", "ours"]);
+    assert_eq!(at.names(&id).await, None);
+    assert_eq!(late.id().await.unwrap(), None, "its token is dead");
+}
+
+/// What was done as one user is not put into the session of the next.
+#[tokio::test]
+async fn changes_of_one_user_are_not_made_in_the_session_of_another() {
+    let at = at();
+    let session = at.others.open(None);
+    session.sign_in("user-1").unwrap();
+    let id = saved(&session).await;
+    let late = at.open(&id);
+    late.contains("cart").await.unwrap();
+    late.insert("secret", "of user 1").unwrap();
+    session.sign_in("user-2").unwrap();
+    let next = saved(&session).await;
+    let answer = late.save().await;
+    assert!(matches!(answer, Err(Error::Ended)), "{answer:?}");
+    assert_eq!(at.names(&next).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_that_does_not_end_is_reported_and_dropped() {
+    let (at, id, late) = late().await;
+    let names = [const { "rival" }; 40];
+    for (round, name) in names.into_iter().enumerate() {
+        let rival = at.other(&id);
+        at.store.plan([Step::after(async move {
+            rival.insert(name, &round).unwrap();
+            rival.save().await.unwrap();
+        })]);
+    }
+    late.insert("ours", &1).unwrap();
+    let answer = late.save().await;
+    assert!(matches!(answer, Err(Error::Conflict)), "{answer:?}");
+    let tried = at.store.calls().len();
+    assert!((9..40).contains(&tried), "{tried} calls");
+    assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
+    assert_eq!(at.names(&id).await.unwrap(), ["cart", "rival"]);
+}
+
+#[tokio::test]
+async fn a_closure_that_panics_when_it_runs_again_loses_no_change() {
+    let (at, id, late) = late().await;
+    let panics = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&panics);
+    late.insert("before", &1).unwrap();
+    late.update("n", move |n: &mut u64| {
+        assert!(!flag.load(Ordering::SeqCst), "told to panic");
+        *n += 1;
+    })
+    .await
+    .unwrap();
+    late.insert("after", &1).unwrap();
+    other(&at, &id, async |session| {
+        session.insert("theirs", &1).unwrap();
+    })
+    .await;
+    panics.store(true, Ordering::SeqCst);
+    let saving = late.clone();
+    let saved = tokio::spawn(async move { saving.save().await }).await;
+    assert!(saved.unwrap_err().is_panic());
+    panics.store(false, Ordering::SeqCst);
+    late.save().await.unwrap();
+    let names = at.names(&id).await.unwrap();
+    assert_eq!(names, ["after", "before", "cart", "n", "theirs"]);
+    assert_eq!(value(&at, &id, "n").await, Some(1));
+}
