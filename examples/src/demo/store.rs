@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use etcetera::BaseStrategy;
 use obsession_core::{FileStore, MemoryStore, SessionIndex, SessionManager};
 
 use crate::options::Options;
@@ -95,6 +96,7 @@ async fn open_sled(_: &Path, _: &Options) -> Result<Store, Error> {
 }
 
 fn default_path() -> Result<PathBuf, Error> {
-    let data = dirs::data_dir().ok_or("no data directory is known for this user; say --store")?;
-    Ok(data.join("obsession-demo"))
+    let folders = etcetera::base_strategy::choose_native_strategy()
+        .map_err(|_| "no data directory is known for this user; say --store")?;
+    Ok(folders.data_dir().join("obsession-demo"))
 }
