@@ -368,11 +368,13 @@ mod tests {
             Err(io::Error::other("the disk is gone"))
         })
         .unwrap();
-        let other = store.clone();
+        let (other, key) = (store.clone(), record().key);
         let creating = tokio::spawn(async move { other.create(&record()).await });
         // Until the batch is applied a load sees nothing; from then on it must wait, and then fail.
         loop {
-            match store.load(&record().key).await {
+            let loaded = store.load(&key);
+            let in_time = tokio::time::timeout(std::time::Duration::from_secs(10), loaded);
+            match in_time.await.expect("an answer") {
                 Ok(None) => tokio::task::yield_now().await,
                 Ok(Some(_)) => panic!("it was never on disk"),
                 Err(_) => break,

@@ -90,7 +90,13 @@ async fn no_page_becomes_a_file_of_its_own() {
     let shape = |n: u64| -> Record {
         let subject = format!("{}{n}", "s".repeat(Record::MAX_SUBJECT - 5));
         with_body(
-            [200, 2_000, 3_000, 8_000, 65_000][n as usize % 5],
+            match n % 5 {
+                0 => 200,
+                1 => 2_000,
+                2 => 3_000,
+                3 => 8_000,
+                _ => 65_000,
+            },
             of(&subject, record(n)),
         )
     };

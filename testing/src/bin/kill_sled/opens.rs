@@ -1,8 +1,8 @@
 //! Kills while it opens.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,7 @@ pub(crate) async fn run(options: &Options) -> Outcome<(u64, u64)> {
                 })?;
             } else {
                 totals.kill(&copy, || wait_for_snapshot(&copy, time))?;
+                cut_snapshot(&copy, &mut random)?;
             }
         }
         totals.look(&copy, &expected).await?;
@@ -101,7 +102,7 @@ impl Totals {
         } else {
             self.late += 1;
         }
-        self.unfinished += u64::from(has_unfinished_snapshot(path));
+        self.unfinished += u64::from(unfinished_snapshot(path).is_some());
         Ok(())
     }
 
@@ -209,13 +210,27 @@ fn time_in(copy: &Path) -> Outcome<Duration> {
 /// Waits until sled has begun a snapshot; if it writes none, as long as it may take.
 fn wait_for_snapshot(path: &Path, most: Duration) {
     let start = Instant::now();
-    while start.elapsed() < most && !has_unfinished_snapshot(path) {}
+    while start.elapsed() < most && unfinished_snapshot(path).is_none() {}
 }
 
-fn has_unfinished_snapshot(path: &Path) -> bool {
+/// Cuts every other unfinished snapshot at random. sled writes one in an instant and then syncs it
+/// for long, so a kill nearly always comes when all of it has been written.
+fn cut_snapshot(path: &Path, random: &mut Random) -> Outcome {
+    if let Some(snapshot) = unfinished_snapshot(path)
+        && random.below(2) == 0
+    {
+        let file = File::options().write(true).open(snapshot)?;
+        let length = usize::try_from(file.metadata()?.len())?;
+        file.set_len(random.below(length.max(1)) as u64)?;
+    }
+    Ok(())
+}
+
+fn unfinished_snapshot(path: &Path) -> Option<PathBuf> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    let mut names = entries.map(|entry| entry.file_name());
-    names.any(|name| name.to_string_lossy().ends_with(".generating"))
+    entries
+        .map(|entry| entry.path())
+        .find(|path| path.to_string_lossy().ends_with(".generating"))
 }
 
 fn duplicate(from: &Path, to: &Path) -> Outcome {
