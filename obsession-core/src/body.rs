@@ -8,7 +8,7 @@
 //! | size | what |
 //! |---|---|
 //! | 1 | the format: 1 |
-//! | 1 | flags: bit 0, a lifetime of its own follows; bit 1, that lifetime is persistent; the others are 0 |
+//! | 1 | flags: bit 0, a lifetime of its own follows; bit 1, only with bit 0, that lifetime is persistent; the others are 0 |
 //! | 16 | the record's key, so that a record under a wrong key is noticed |
 //! | 32 | `SHA-256(domain separator, realm, key, secret)` of the current token |
 //! | number | when the current secret was made |
@@ -82,7 +82,7 @@ impl Body {
             at: 1,
         };
         let [flags] = reader.array()?;
-        if flags & !(OWN_LIFETIME | PERSISTENT) != 0 {
+        if flags & !(OWN_LIFETIME | PERSISTENT) != 0 || flags == PERSISTENT {
             return Err("it has unknown flags");
         }
         if reader.array::<{ SessionKey::LEN }>()? != *record.key.as_bytes() {

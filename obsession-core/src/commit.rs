@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 use crate::changes::{Change, View};
@@ -189,7 +190,7 @@ impl Session {
             self.look_locked(until).await?;
         }
         let (mut keys, mut replays, mut retried) = (0, 0, false);
-        let mut turn = None;
+        let mut turn = self.wait_behind_losers(until).await;
         loop {
             let prepared = self.state().prepare(shared, self.0.source.max_age(), renew);
             let Some(attempt) = prepared? else {
@@ -217,11 +218,11 @@ impl Session {
                     if replays == REPLAYS {
                         return Err(Error::Conflict);
                     }
-                    // Whoever lost once in this process queues, so that the losers do not make
-                    // each other lose again; other processes are given way to by chance.
-                    if let (None, Some(queue)) = (&turn, shared.turn(&attempt.live.record.key)) {
-                        turn = tokio::time::timeout_at(until, queue.lock()).await.ok();
+                    if turn.is_none() {
+                        turn = self.wait_for_turn(until).await;
                     }
+                    // Only other processes can still be in the way: they are given way to by
+                    // chance.
                     if replays > 2 {
                         pause(replays).await;
                     }
@@ -236,6 +237,26 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Waits until it is this writer's turn, if somebody has lost a compare-and-swap on this session
+    /// and tries again: were newcomers to go ahead of him, he would lose until he gives up.
+    async fn wait_behind_losers(&self, until: Instant) -> Option<MutexGuard<'_, ()>> {
+        match self.queue()?.try_lock() {
+            Ok(_) => None,
+            Err(_) => self.wait_for_turn(until).await,
+        }
+    }
+
+    async fn wait_for_turn(&self, until: Instant) -> Option<MutexGuard<'_, ()>> {
+        let turn = self.queue()?.lock();
+        tokio::time::timeout_at(until, turn).await.ok()
+    }
+
+    /// Where the writers to this session in this process queue, once one of them has lost.
+    fn queue(&self) -> Option<&tokio::sync::Mutex<()>> {
+        let key = self.state().live()?.record.key;
+        self.0.manager.shared.turn(&key)
     }
 
     async fn send(&self, attempt: &Attempt, until: Instant) -> Result<Answer, StoreError> {

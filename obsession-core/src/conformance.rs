@@ -1,7 +1,7 @@
 //! The suite for people who write a store: does it keep what sessions rely on?
 //!
 //! Write one constructor and name it. Every case becomes a test of its own, named after the
-//! clause of [`SessionStore`](crate::SessionStore) or
+//! clause of [`SessionStore`] or
 //! [`SessionIndex`](crate::SessionIndex) that it checks. Nothing else is needed in your crate but
 //! this one as a development dependency with its feature `conformance`.
 //!
@@ -22,7 +22,7 @@
 //!   long as the store is used, such as its temporary folder: `(store, folder)`.
 //! * A store that decides expiry by a clock of this process takes [`Time::clock`], and the cases
 //!   set it. A store that decides by another clock does not, and the cases wait: milliseconds.
-//! * `conformance!(make)` checks a [`SessionStore`](crate::SessionStore),
+//! * `conformance!(make)` checks a [`SessionStore`],
 //!   `conformance!(make, index)` a [`SessionIndex`](crate::SessionIndex) as well.
 
 #![allow(
@@ -57,7 +57,7 @@ pub mod update;
 /// How long a case may take.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 
-/// Makes every case of the suite a test. See [the module](crate::conformance).
+/// Makes every case of the suite a test. See [the module](mod@crate::conformance).
 #[macro_export]
 macro_rules! conformance {
     (@tests $module:ident, $make:expr; $($case:ident)*) => {

@@ -60,7 +60,6 @@ async fn the_memory_store_counts_every_one_of_64_000_increments() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "saving gives up with a conflict: whoever queues after a conflict loses to newcomers"]
 async fn the_file_store_counts_every_one_of_64_000_increments() {
     let folder = tempfile::tempdir().unwrap();
     count(FileStore::open(folder.path()).await.unwrap()).await;

@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use obsession_core::{Error, SessionManager};
+use obsession_core::SessionManager;
 use obsession_sled::SledStore;
 
 const TASKS: u64 = 64;
 const EACH: u64 = 1000;
-static GAVE_UP: AtomicU64 = AtomicU64::new(0);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_increments_of_64_tasks_are_all_counted() {
@@ -32,16 +30,7 @@ async fn the_increments_of_64_tasks_are_all_counted() {
             for _ in 0..EACH {
                 let session = manager.open(id.clone());
                 session.update("n", |n: &mut u64| *n += 1).await.unwrap();
-                // The handle replays its change on a newer record 32 times at most. With 64 tasks
-                // that do nothing but write one record, and newcomers that need not queue, some
-                // lose each time; nothing was written then, and the change is still pending.
-                loop {
-                    match session.finish(true).await {
-                        Ok(_) => break,
-                        Err(Error::Conflict) => GAVE_UP.fetch_add(1, Ordering::Relaxed),
-                        Err(error) => panic!("{error}"),
-                    };
-                }
+                let _ = session.finish(true).await.unwrap();
             }
         })
     };
@@ -49,7 +38,7 @@ async fn the_increments_of_64_tasks_are_all_counted() {
         task.await.unwrap();
     }
     println!(
-        "{} increments in {:?}, {} flushes, {GAVE_UP:?} times all replays lost",
+        "{} increments in {:?}, {} flushes",
         TASKS * EACH,
         begun.elapsed(),
         store.flushes()

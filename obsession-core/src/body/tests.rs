@@ -161,7 +161,8 @@ fn another_format_or_an_unknown_flag_is_an_error() {
     for format in (0..=255).filter(|format| *format != 1) {
         assert!(checked([format, 0], KEY, &[&TIMES, N]).is_err(), "{format}");
     }
-    for flags in 4..=255 {
+    // 2 would be a persistent lifetime that is not there.
+    for flags in std::iter::once(2).chain(4..=255) {
         let bytes: [&[u8]; 3] = [&TIMES, &LIFETIME, N];
         assert!(checked([1, flags], KEY, &bytes).is_err(), "{flags}");
         assert!(checked([1, flags], KEY, &[&TIMES, N]).is_err(), "{flags}");
