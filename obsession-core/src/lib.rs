@@ -5,6 +5,9 @@ mod body;
 mod changes;
 mod cleanup;
 mod clock;
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/coming-from-python.md")]
+pub mod coming_from_python {}
 mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
