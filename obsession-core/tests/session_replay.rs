@@ -153,6 +153,25 @@ async fn a_guard_of_what_the_other_changed_is_a_conflict_and_overwrites_nothing(
 }
 
 #[tokio::test]
+async fn a_guard_that_changed_nothing_is_no_conflict() {
+    let (at, id, late) = late().await;
+    {
+        let mut cart = late.get_mut::<Vec<String>>("cart").await.unwrap().unwrap();
+        cart.push("medlar".to_owned());
+        cart.pop();
+    }
+    late.insert("ours", &1).unwrap();
+    other(&at, &id, async |session| {
+        session.insert("cart", &["rowan"]).unwrap();
+    })
+    .await;
+    late.save().await.unwrap();
+    assert_eq!(at.names(&id).await.unwrap(), ["cart", "ours"]);
+    let cart = at.other(&id).get::<Vec<String>>("cart").await.unwrap();
+    assert_eq!(cart.unwrap(), ["rowan"]);
+}
+
+#[tokio::test]
 async fn a_guard_of_something_else_is_no_conflict() {
     let (at, id, late) = late().await;
     {

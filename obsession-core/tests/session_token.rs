@@ -91,6 +91,45 @@ async fn a_cycle_of_nothing_stores_nothing_and_sends_nothing() {
     assert!(at.store.store.is_empty());
 }
 
+/// A request that was under way when the token was replaced is not a new visitor: it was made a
+/// new session, whose cookie overwrote that of the login.
+#[tokio::test]
+async fn a_token_that_has_just_been_replaced_begins_nothing_but_a_sign_in() {
+    let at = at();
+    let old = at.stored().await;
+    let session = at.other(&old);
+    session.sign_in("user-42").unwrap();
+    let current = saved(&session).await;
+
+    at.pass(59);
+    let late = at.open(&old);
+    assert!(late.is_empty().await.unwrap());
+    assert!(matches!(late.insert("a", &1), Err(Error::Ended)));
+    assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
+    // One that changes without a look is told at the end, by nothing being sent.
+    let late = at.open(&old);
+    late.insert("a", &1).unwrap();
+    assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
+    assert!(late.activity().dropped);
+    let late = at.open(&old);
+    late.delete().await.unwrap();
+    assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
+    assert_eq!(at.store.store.len(), 1);
+    let again = at.open(&old);
+    again.is_empty().await.unwrap();
+    again.sign_in("user-43").unwrap();
+    let other = sent(again.finish(true).await.unwrap()).unwrap();
+    assert_ne!(other.key(), old.key());
+
+    // A minute later it is a token like any other that is unknown.
+    at.pass(1);
+    let newcomer = at.open(&old);
+    newcomer.insert("a", &1).unwrap();
+    let next = sent(newcomer.finish(true).await.unwrap()).unwrap();
+    assert_ne!(next.key(), old.key());
+    assert_eq!(at.names(&current).await.unwrap(), ["cart"]);
+}
+
 /// Switching to an unknown session failed half-way: it had its id and no data.
 #[tokio::test]
 async fn load_id_of_an_unknown_token_changes_nothing() {
