@@ -175,6 +175,18 @@ async fn the_record_of_another_session_is_an_error() {
     assert_eq!(at.names(&theirs).await.unwrap(), ["cart"]);
 }
 
+/// A store that mixes up its answers is noticed before anybody sees what is another's.
+#[tokio::test]
+async fn a_store_that_answers_with_another_record_is_an_error() {
+    let at = at();
+    let (mine, theirs) = (at.stored().await, at.stored().await);
+    at.store.mix_up(at.store.record(&theirs).await.unwrap());
+    assert_corrupt(&at, &mine).await;
+    let session = at.open(&mine);
+    assert!(session.delete().await.is_err());
+    assert!(at.names(&theirs).await.is_some());
+}
+
 #[tokio::test]
 async fn a_record_that_is_damaged_while_a_request_is_under_way_is_not_overwritten() {
     let at = Arc::new(at());

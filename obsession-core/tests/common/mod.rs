@@ -48,6 +48,7 @@ pub(crate) struct Watched {
     calls: Mutex<Vec<&'static str>>,
     plan: Mutex<VecDeque<Step>>,
     slow: AtomicBool,
+    mixed_up: Mutex<Option<Record>>,
 }
 
 impl Watched {
@@ -64,6 +65,11 @@ impl Watched {
     /// Makes every call wait once before and once after it takes effect.
     pub(crate) fn set_slow(&self, slow: bool) {
         self.slow.store(slow, Ordering::SeqCst);
+    }
+
+    /// Makes every load answer with this record, whatever it asks for.
+    pub(crate) fn mix_up(&self, record: Record) {
+        *self.mixed_up.lock().unwrap() = Some(record);
     }
 
     /// The stored record of `id`, unseen.
@@ -113,7 +119,8 @@ impl fmt::Debug for Watched {
 #[async_trait]
 impl SessionStore for Watched {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
-        self.call("load", self.store.load(key)).await
+        let found = self.call("load", self.store.load(key)).await?;
+        Ok(self.mixed_up.lock().unwrap().clone().or(found))
     }
 
     async fn create(&self, record: &Record) -> Result<Create, StoreError> {
