@@ -172,24 +172,30 @@ impl Body {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Value> {
-        // The names are in order, so a look stops where the name would stand.
-        self.entries()
-            .take_while(|(here, ..)| *here <= name)
-            .find(|(here, ..)| *here == name)
-            .map(|(_, value)| value)
+        let mut reader = self.reader();
+        while let Some((here, format, range)) = reader.entry().ok().flatten() {
+            // The names are in order, so a look stops where the name would stand.
+            if here >= name {
+                return (here == name).then(|| Value::part(format, &self.bytes, range));
+            }
+        }
+        None
     }
 
     /// The entries by ascending name.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, Value)> {
-        let end = self.bytes.len().saturating_sub(CHECKSUM);
-        let content = self.bytes.get(..end).unwrap_or_default();
-        let mut reader = Reader {
-            bytes: content,
-            at: self.entries,
-        };
+        let mut reader = self.reader();
         // `decode` has walked over them once without an error.
         std::iter::from_fn(move || reader.entry().ok().flatten())
             .map(|(name, format, range)| (name, Value::part(format, &self.bytes, range)))
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        let end = self.bytes.len().saturating_sub(CHECKSUM);
+        Reader {
+            bytes: self.bytes.get(..end).unwrap_or_default(),
+            at: self.entries,
+        }
     }
 }
 

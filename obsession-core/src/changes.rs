@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use crate::body::Body;
+use crate::live::Live;
 use crate::serializer::Value;
 use crate::{Error, Lifetime};
 
@@ -50,6 +51,39 @@ pub(crate) enum Change {
     Lifetime(Lifetime),
 }
 
+/// What a change sets whatever was there.
+pub(crate) enum Overwritten<'a> {
+    Nothing,
+    Entry(&'a str),
+    Everything,
+}
+
+impl Change {
+    pub(crate) fn overwrites(&self) -> Overwritten<'_> {
+        match self {
+            Self::Insert { name, .. } | Self::Remove { name } => Overwritten::Entry(name),
+            Self::Clear => Overwritten::Everything,
+            _ => Overwritten::Nothing,
+        }
+    }
+
+    /// Whether nothing is left of it once that is overwritten.
+    pub(crate) fn is_void_after(&self, overwritten: &Overwritten<'_>) -> bool {
+        match self {
+            Self::Insert { name, .. }
+            | Self::InsertIfAbsent { name, .. }
+            | Self::Replace { name, .. }
+            | Self::Update { name, .. }
+            | Self::Remove { name } => match overwritten {
+                Overwritten::Nothing => false,
+                Overwritten::Entry(entry) => **name == **entry,
+                Overwritten::Everything => true,
+            },
+            _ => false,
+        }
+    }
+}
+
 /// The sum of a log over the entries of a record.
 #[derive(Default)]
 pub(crate) struct View {
@@ -58,11 +92,14 @@ pub(crate) struct View {
     pub(crate) subject: Option<Arc<str>>,
     pub(crate) lifetime: Option<Lifetime>,
     pub(crate) cycle: bool,
+    /// Another user has signed in over the one that was there, so nothing of his is left.
+    pub(crate) other_user: bool,
 }
 
 impl View {
-    /// Makes `change` over `base`. Only an `Update` runs code of the application.
-    pub(crate) fn apply(&mut self, change: &mut Change, base: Option<&Body>) -> Result<(), Error> {
+    /// Makes `change` over `live`. Only an `Update` runs code of the application.
+    pub(crate) fn apply(&mut self, change: &mut Change, live: Option<&Live>) -> Result<(), Error> {
+        let base = live.map(|live| &live.body);
         match change {
             Change::Insert { name, value } => self.set(name, Some(value.clone())),
             Change::InsertIfAbsent { name, value } => {
@@ -89,11 +126,25 @@ impl View {
                 self.cleared = true;
                 self.entries.clear();
             }
-            Change::SignIn { subject } => self.subject = Some(Arc::clone(subject)),
+            Change::SignIn { subject } => {
+                let stored = live.and_then(|live| live.record.subject.as_ref());
+                let before = self.subject.as_ref().or(stored);
+                if before.is_some_and(|before| before != subject) {
+                    self.cleared = true;
+                    self.entries.clear();
+                    (self.lifetime, self.other_user) = (None, true);
+                }
+                self.subject = Some(Arc::clone(subject));
+            }
             Change::Cycle => self.cycle = true,
             Change::Lifetime(lifetime) => self.lifetime = Some(*lifetime),
         }
         Ok(())
+    }
+
+    /// Whether an entry of this name was changed.
+    pub(crate) fn changes(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
     }
 
     pub(crate) fn set(&mut self, name: &Arc<str>, value: Option<Value>) {

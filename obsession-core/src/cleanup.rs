@@ -6,7 +6,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use crate::manager::{LATE_STORE, bounded};
 use crate::{Revision, SessionStore, StoreError};
+
+/// A batch that takes longer is given up, so that a store that never answers stops nobody from
+/// stopping.
+const BATCH_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Removes expired records in batches, again and again, until it is told to stop.
 ///
@@ -76,7 +83,7 @@ impl Cleanup {
     /// Runs until `stop` is done, and says how many records it removed in all.
     ///
     /// A failure is logged, and the next round is made all the same. It stops between two batches
-    /// or while it waits, so a batch is never cut.
+    /// or while it waits, so a batch is never cut, unless it takes longer than 30 seconds.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> usize {
         let mut stop = pin!(stop);
         let mut removed = 0;
@@ -88,7 +95,9 @@ impl Cleanup {
                 () = wait => {}
             }
             loop {
-                match self.store.delete_expired(self.batch).await {
+                let batch = self.store.delete_expired(self.batch);
+                let late = StoreError::unknown(LATE_STORE);
+                match bounded(Instant::now() + BATCH_DEADLINE, batch, late).await {
                     Ok(batch) => {
                         removed += batch;
                         if batch > 0 {

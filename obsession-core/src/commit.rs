@@ -9,15 +9,13 @@ use std::time::Duration;
 use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
+use crate::attempt::Attempt;
 use crate::changes::{Change, View};
 use crate::live::Live;
-use crate::manager::{LATE_STORE, bounded};
+use crate::manager::{LATE_STORE, bounded, within};
 use crate::session::Session;
-use crate::state::{Absent, Attempt, Base};
-use crate::{
-    ClientAction, Create, Delete, Effect, Error, Presented, Revision, SessionKey, StoreError,
-    Touch, Update,
-};
+use crate::state::{Absent, Base, State};
+use crate::{Create, Delete, Effect, Error, Presented, Revision, SessionKey, StoreError, Update};
 
 /// How often changes are made again on a newer record before giving up.
 const REPLAYS: u32 = 32;
@@ -32,53 +30,6 @@ enum Answer {
 }
 
 impl Session {
-    /// For transports: closes the session, and answers at once if that takes no I/O.
-    ///
-    /// `keep` says whether changes that have not been saved are to be, or to be dropped. From here
-    /// on changes are an [`Error::Closed`].
-    #[must_use]
-    pub fn try_finish(&self, keep: bool) -> Option<ClientAction> {
-        let shared = &self.0.manager.shared;
-        {
-            let mut state = self.state();
-            state.closed = true;
-            if state.refused {
-                state.drop_changes();
-            }
-            let pending = !state.log.is_empty() || state.failed.is_some();
-            if state.attempt.is_some() || matches!(state.base, Base::Deleting(_)) || keep && pending
-            {
-                return None;
-            }
-            if let (true, Some(live)) = (keep, state.live()) {
-                let now = shared.clock.now();
-                let renewal = state.reissue_due(self.0.source.max_age(), now);
-                if renewal || shared.touch_due(live, now).is_some() {
-                    return None;
-                }
-            }
-        }
-        self.forget_unsent();
-        Some(self.client_action())
-    }
-
-    /// For transports: closes the session, saves or drops what is pending, moves the deadline if
-    /// that is due, and says what to tell the client.
-    ///
-    /// Run it where a disconnecting client cannot drop it. A session that was ended by another
-    /// request is no error: its changes are dropped, and the client is told nothing.
-    ///
-    /// # Errors
-    ///
-    /// As for [`save`](Self::save), but never [`Error::Ended`]. The client must be told nothing
-    /// about its session then.
-    pub async fn finish(&self, keep: bool) -> Result<ClientAction, Error> {
-        if let Some(action) = self.try_finish(keep) {
-            return Ok(action);
-        }
-        self.finish_pending(keep).await
-    }
-
     /// Loads the session unless that has been done.
     pub(crate) async fn look(&self) -> Result<(), Error> {
         {
@@ -88,8 +39,15 @@ impl Session {
                 return Ok(());
             }
         }
-        let _io = self.0.io.lock().await;
-        self.look_locked(self.0.manager.until()).await
+        let until = self.0.manager.until();
+        let _io = self.io(until).await?;
+        self.look_locked(until).await
+    }
+
+    /// Waits until no other clone of this handle talks to the store, as long as a call may take.
+    pub(crate) async fn io(&self, until: Instant) -> Result<MutexGuard<'_, ()>, Error> {
+        let io = within(until, self.0.io.lock()).await;
+        io.ok_or_else(|| StoreError::not_applied(LATE_STORE).into())
     }
 
     async fn look_locked(&self, until: Instant) -> Result<(), Error> {
@@ -103,88 +61,51 @@ impl Session {
         self.state().presented = !matches!(presented, Presented::Nothing);
         let Presented::Id(id) = presented else {
             tracing::debug!(?presented, "no usable session id");
-            self.state().base = Base::Absent(Absent::NoId);
-            return Ok(());
+            return self.state().loaded(Base::Absent(Absent::NoId));
         };
         let base = self.0.manager.shared.load(&id, until).await?;
         let mut state = self.state();
         tracing::debug!(key = %id.key(), found = matches!(base, Base::Live(_)), "session loaded");
         state.activity.loaded = true;
         state.id = matches!(base, Base::Live(_)).then_some(id);
-        state.base = base;
-        Ok(())
+        state.loaded(base)
     }
 
     pub(crate) async fn save_pending(&self) -> Result<(), Error> {
-        let _io = self.0.io.lock().await;
+        let before = Pending::of(&self.state());
         let until = self.0.manager.until();
+        let _io = self.io(until).await?;
+        if self.state().closed && Pending::of(&self.state()).any {
+            return Err(Error::Closed);
+        }
+        let pushes = self.state().pushes;
         let saved = self.write_locked(false, until).await;
+        let mut state = self.state();
+        if saved.is_ok() && before.any && state.drops != before.drops {
+            // What this call was to save was dropped while it waited for another one.
+            return Err(if state.closed {
+                Error::Closed
+            } else {
+                Error::Ended
+            });
+        }
         let refused = matches!(
             saved,
             Err(Error::TooLarge { .. } | Error::Encode { .. } | Error::Conflict)
         );
-        self.state().refused = refused;
+        // Unless others were made meanwhile, which may be fine.
+        state.refused = refused && state.pushes == pushes;
         saved
     }
 
     pub(crate) async fn delete_now(&self) -> Result<(), Error> {
-        let _io = self.0.io.lock().await;
         let until = self.0.manager.until();
+        let _io = self.io(until).await?;
         self.look_locked(until).await?;
         self.delete_locked(until).await
     }
 
-    /// Saves what is pending, renews what is due, and says what to tell the client.
-    pub(crate) async fn finish_pending(&self, keep: bool) -> Result<ClientAction, Error> {
-        let _io = self.0.io.lock().await;
-        let until = self.0.manager.until();
-        if !keep {
-            self.forget_unsent();
-        }
-        if matches!(self.state().base, Base::Deleting(_)) {
-            self.delete_locked(until).await?;
-        }
-        let changed = self.has_changes();
-        let renewed = match self.write_locked(keep, until).await {
-            Ok(()) if keep => self.touch_locked(until).await,
-            // The event has been logged; a late loser's response says nothing to the client.
-            Ok(()) | Err(Error::Ended) => Ok(()),
-            Err(error) if changed => return Err(error),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = renewed {
-            // What was asked for has been done; only the lifetime is not as long as it could be.
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "session not renewed"
-            );
-        }
-        Ok(self.client_action())
-    }
-
-    fn has_changes(&self) -> bool {
-        let state = self.state();
-        !state.log.is_empty() || state.attempt.is_some() || state.failed.is_some()
-    }
-
-    /// Drops the changes that no call to the store carries.
-    pub(crate) fn forget_unsent(&self) {
-        let mut state = self.state();
-        state.failed = None;
-        if state.attempt.is_none() {
-            state.log.clear();
-            state.view = View::default();
-        }
-    }
-
-    pub(crate) fn client_action(&self) -> ClientAction {
-        let mut state = self.state();
-        let action = state.client_action(&self.0.manager.shared, self.0.source.max_age());
-        state.activity.client_told = action != ClientAction::Keep;
-        action
-    }
-
-    async fn write_locked(&self, renew: bool, until: Instant) -> Result<(), Error> {
+    pub(crate) async fn write_locked(&self, renew: bool, until: Instant) -> Result<(), Error> {
         let shared = &self.0.manager.shared;
         if !self.state().log.is_empty() {
             self.look_locked(until).await?;
@@ -198,8 +119,12 @@ impl Session {
             };
             match self.send(&attempt, until).await {
                 Ok(Answer::Applied) => {
-                    self.state().applied();
-                    return Ok(());
+                    let mut state = self.state();
+                    state.applied();
+                    // One that an earlier call began carries only what there was by then.
+                    if !attempt.uncertain || state.log.is_empty() {
+                        return Ok(());
+                    }
                 }
                 Ok(Answer::KeyTaken) => {
                     self.state().key_taken();
@@ -228,7 +153,7 @@ impl Session {
                     }
                 }
                 Err(error) => {
-                    self.state().attempt_failed(&error);
+                    let error = self.state().attempt_failed(error);
                     let again = error.effect() == Effect::Unknown && !retried;
                     if !again || Instant::now() >= until {
                         return Err(error.into());
@@ -249,8 +174,7 @@ impl Session {
     }
 
     async fn wait_for_turn(&self, until: Instant) -> Option<MutexGuard<'_, ()>> {
-        let turn = self.queue()?.lock();
-        tokio::time::timeout_at(until, turn).await.ok()
+        within(until, self.queue()?.lock()).await
     }
 
     /// Where the writers to this session in this process queue, once one of them has lost.
@@ -318,7 +242,7 @@ impl Session {
         loop {
             // Without the lock: an update runs code of the application.
             for change in &mut replay.log[done..] {
-                view.apply(change, Some(&newer.body))?;
+                view.apply(change, Some(&newer))?;
             }
             done = replay.log.len();
             let mut state = self.state();
@@ -332,69 +256,77 @@ impl Session {
         }
     }
 
-    async fn delete_locked(&self, until: Instant) -> Result<(), Error> {
-        let live = {
+    pub(crate) async fn delete_locked(&self, until: Instant) -> Result<(), Error> {
+        let (key, before) = {
             let mut state = self.state();
-            let live = match &state.base {
-                Base::Live(live) | Base::Deleting(live) => live.clone(),
-                Base::Ended | Base::Absent(Absent::Superseded { late: true }) => {
-                    state.drop_changes();
-                    return Ok(());
+            let live = match (&state.base, &state.attempt) {
+                (Base::Live(_), _) if state.shown().is_none() => {
+                    return Err(state.overtaken());
                 }
-                Base::Unknown | Base::Absent(_) => {
+                (Base::Absent(Absent::Superseded { late: true }), None) => {
+                    return Err(state.overtaken());
+                }
+                (Base::Live(live) | Base::Deleting(live), _) => live.clone(),
+                // A create that may have been applied.
+                (Base::Unknown | Base::Absent(_), Some(attempt)) => attempt.live.clone(),
+                (Base::Unknown | Base::Absent(_), None) => {
                     state.deleted();
                     return Ok(());
                 }
+                (Base::Ended, _) => {
+                    state.drop_changes();
+                    return Ok(());
+                }
             };
-            state.base = Base::Deleting(live.clone());
-            live
+            let key: SessionKey = live.record.key;
+            (
+                key,
+                std::mem::replace(&mut state.base, Base::Deleting(live)),
+            )
         };
-        let key: SessionKey = live.record.key;
         let deleting = self.0.manager.shared.store.delete(&key);
         let answer = bounded(until, deleting, StoreError::unknown(LATE_STORE)).await;
         let mut state = self.state();
         match answer {
-            Ok(Delete::Deleted | Delete::Gone) => {
+            Ok(Delete::Deleted) => {
                 tracing::info!(%key, "session deleted");
-                state.attempt = None;
                 state.activity.deleted = true;
                 state.deleted();
                 Ok(())
             }
+            Ok(Delete::Gone) => {
+                if matches!(before, Base::Live(_)) && !state.delete_in_doubt {
+                    state.deleted_by_others();
+                } else {
+                    state.deleted();
+                }
+                Ok(())
+            }
             Err(error) => {
-                state.base = Base::Live(live);
+                state.delete_in_doubt |= error.effect() == Effect::Unknown;
+                state.base = match before {
+                    // Whether it is the first try or not, the record may be there.
+                    Base::Deleting(live) => Base::Live(live),
+                    before => before,
+                };
                 Err(error.into())
             }
         }
     }
+}
 
-    /// Moves the deadline of a session that was looked at, if that is due.
-    async fn touch_locked(&self, until: Instant) -> Result<(), Error> {
-        let shared = &self.0.manager.shared;
-        let due = {
-            let state = self.state();
-            let due = |live| shared.touch_due(live, shared.clock.now());
-            state
-                .live()
-                .and_then(|live| Some((live.record.key, due(live)?)))
-        };
-        let Some((key, deadline)) = due else {
-            return Ok(());
-        };
-        let answer = shared.touch(&key, deadline, until).await?;
-        let mut state = self.state();
-        match answer {
-            Touch::Touched => {
-                state.activity.touched = true;
-                if let Base::Live(live) = &mut state.base {
-                    live.record.expires_at = deadline;
-                }
-            }
-            Touch::Gone => {
-                state.ended();
-            }
+/// Whether there is something to write, and how often something was dropped so far.
+struct Pending {
+    any: bool,
+    drops: u32,
+}
+
+impl Pending {
+    fn of(state: &State) -> Self {
+        Self {
+            any: !state.log.is_empty() || state.attempt.is_some(),
+            drops: state.drops,
         }
-        Ok(())
     }
 }
 

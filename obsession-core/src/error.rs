@@ -77,8 +77,10 @@ impl StdError for StoreError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The store failed. The session and its pending changes are as they were, so a later call
-    /// may try again.
+    /// The store failed, and says whether the changes may have been written. They are pending as
+    /// before, so a later save may try again and recognises what was written; if that can not be
+    /// told any more, because others have written since, each save is this error until other changes
+    /// are made.
     Store(StoreError),
     /// The operating system's random generator failed, so no id could be made.
     Random(getrandom::Error),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::Error;
 use crate::changes::Change;
 use crate::serializer::Value;
 use crate::session::Session;
@@ -13,12 +14,16 @@ use crate::session::Session;
 /// A value of a session, changed through `DerefMut` and put back on drop if its encoding changed.
 ///
 /// [`Session::get_mut`] makes it. If it cannot be encoded, the next save is that
-/// [`Error::Encode`](crate::Error::Encode).
+/// [`Error::Encode`]. If the session was deleted meanwhile, there is nothing to put it back to.
 pub struct ValueMut<'a, T: Serialize> {
     session: &'a Session,
     name: Arc<str>,
     value: T,
+    /// As it is stored.
     seen: Value,
+    /// As this value was encoded before the first change, if there was one. It is not what is
+    /// stored where a type has many encodings: a `HashMap` is written in any order.
+    before: Option<Result<Value, Error>>,
 }
 
 impl<'a, T: Serialize> ValueMut<'a, T> {
@@ -28,7 +33,13 @@ impl<'a, T: Serialize> ValueMut<'a, T> {
             name: name.into(),
             value,
             seen,
+            before: None,
         }
+    }
+
+    /// In the format it was read in, so that equal values have equal bytes.
+    fn encode(&self) -> Result<Value, Error> {
+        self.seen.format().encode(&self.name, &self.value)
     }
 }
 
@@ -42,17 +53,22 @@ impl<T: Serialize> Deref for ValueMut<'_, T> {
 
 impl<T: Serialize> DerefMut for ValueMut<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
+        if self.before.is_none() {
+            self.before = Some(self.encode());
+        }
         &mut self.value
     }
 }
 
 impl<T: Serialize> Drop for ValueMut<'_, T> {
     fn drop(&mut self) {
-        // In the format it was read in, so that equal values have equal bytes.
-        let outcome = self.seen.format().encode(&self.name, &self.value);
+        let Some(before) = self.before.take() else {
+            return;
+        };
+        let encoded = self.encode();
         let mut state = self.session.state();
-        let outcome = outcome.and_then(|value| {
-            if value == self.seen {
+        let outcome = encoded.and_then(|value| {
+            if before.is_ok_and(|before| before == value) || state.is_deleted() {
                 return Ok(());
             }
             let seen = self.seen.clone();
@@ -64,7 +80,10 @@ impl<T: Serialize> Drop for ValueMut<'_, T> {
         });
         if let Err(error) = outcome {
             tracing::warn!(%error, name = &*self.name, "a changed value was not put back");
-            state.failed = Some(error);
+            // A change that comes too late spoils nothing of what came in time.
+            if !matches!(error, Error::Closed | Error::Ended) {
+                state.failed = Some(error);
+            }
         }
     }
 }

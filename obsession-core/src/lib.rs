@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod activity;
+mod attempt;
 mod body;
 mod changes;
 mod cleanup;
@@ -14,12 +15,14 @@ pub mod conformance;
 mod crc32;
 mod error;
 mod file;
+mod finish;
 mod finite;
 mod guard;
 mod id;
 mod info;
 mod lifetime;
 mod live;
+mod locked;
 mod manager;
 mod memory;
 mod record;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
@@ -21,12 +22,15 @@ use crate::{
     SessionInfo, SessionKey, SessionStore, StoreError, SystemClock, Timestamp, Touch,
 };
 
+/// Longer than anybody waits, and short enough to be added to every instant.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How long after its replacement an old token is taken for a request that was under way.
 const LATE: Duration = Duration::from_secs(60);
 
 /// Opens sessions: a store, and how values, tokens and lifetimes are handled.
 ///
-/// Cloning is cheap, and clones are the same manager.
+/// Cloning is cheap, and clones are the same manager. It belongs in a tokio runtime with its timer
+/// enabled, which keeps calls of the store to their deadline.
 ///
 /// ```
 /// # use obsession_core::{MemoryStore, SessionManager};
@@ -174,7 +178,7 @@ impl SessionManager {
 
     /// When store calls that start now must have ended.
     pub(crate) fn until(&self) -> Instant {
-        Instant::now() + self.shared.deadline
+        Instant::now() + self.shared.deadline.min(FOREVER)
     }
 
     fn index(&self) -> Result<&Arc<dyn SessionIndex>, Error> {
@@ -264,7 +268,16 @@ pub(crate) async fn bounded<T>(
     // A store in memory answers at the first poll, and then no timer is set up.
     match poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
         Poll::Ready(answer) => answer,
-        Poll::Pending => timeout_at(until, call).await.unwrap_or(Err(late)),
+        Poll::Pending => within(until, call).await.unwrap_or(Err(late)),
+    }
+}
+
+/// Awaits `what`, at most `until`; nothing if that was not enough. Without a tokio runtime, which
+/// only a store without I/O can do without, there is no timer, and it takes as long as it takes.
+pub(crate) async fn within<T>(until: Instant, what: impl Future<Output = T>) -> Option<T> {
+    match Handle::try_current() {
+        Ok(_) => timeout_at(until, what).await.ok(),
+        Err(_) => Some(what.await),
     }
 }
 
@@ -332,8 +345,9 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// The name of the application or cookie. A token of one realm is worthless in another that
-    /// shares its store; changing the realm logs everybody out.
+    /// The name of the application or cookie, and the empty text unless set. A token of one realm is
+    /// worthless in another that shares its store, so give each its own; changing the realm logs
+    /// everybody out.
     pub fn realm(mut self, realm: &str) -> Self {
         self.shared.hasher = TokenHasher::new(realm);
         self

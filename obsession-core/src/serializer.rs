@@ -1,10 +1,12 @@
 //! Values as bytes.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use crate::Error;
 use crate::finite;
@@ -88,7 +90,8 @@ impl Value {
 
     pub(crate) fn decode<T: DeserializeOwned>(&self, name: &str) -> Result<T, Error> {
         match self.format {
-            Serializer::Json => serde_json::from_slice(self.bytes()).map_err(Into::into),
+            Serializer::Json => serde_json::from_slice(self.bytes())
+                .map_err(|error| JsonMismatch::from(&error).into()),
             Serializer::Postcard => match postcard::take_from_bytes(self.bytes()) {
                 Ok((value, [])) => Ok(value),
                 Ok(_) => Err("bytes are left over".into()),
@@ -107,3 +110,35 @@ impl PartialEq for Value {
         self.format == other.format && self.bytes() == other.bytes()
     }
 }
+
+/// Why stored JSON is not of the type that was asked for, without the value, which `serde_json`'s
+/// own message shows.
+#[derive(Debug)]
+struct JsonMismatch {
+    category: Category,
+    line: usize,
+    column: usize,
+}
+
+impl From<&serde_json::Error> for JsonMismatch {
+    fn from(error: &serde_json::Error) -> Self {
+        Self {
+            category: error.classify(),
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
+impl fmt::Display for JsonMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.category {
+            Category::Data => "JSON of another shape",
+            Category::Eof => "JSON that ends early",
+            Category::Syntax | Category::Io => "no JSON",
+        };
+        write!(f, "{what}, at line {} column {}", self.line, self.column)
+    }
+}
+
+impl std::error::Error for JsonMismatch {}

@@ -1,19 +1,18 @@
 //! The handle that an application holds.
 
 use std::fmt;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::changes::Change;
 use crate::guard::ValueMut;
+use crate::locked::Locked;
 use crate::serializer::Value;
 use crate::source::IdSource;
 use crate::state::State;
-use crate::{
-    Activity, Error, Lifetime, Record, SessionId, SessionInfo, SessionKey, SessionManager,
-};
+use crate::{Error, Lifetime, Record, SessionManager};
 
 /// One client's session during one request: a map with a memory.
 ///
@@ -158,7 +157,8 @@ impl Session {
     ///
     /// `change` runs again whenever another request has written the session before this one's
     /// changes arrive, on the newer value; it should do nothing else than change its argument.
-    /// What is given here is from its first run. It must not use the session.
+    /// What is given here is from its first run. It must not use the session, nor hold a clone of
+    /// it, which would keep both alive.
     ///
     /// # Errors
     ///
@@ -195,25 +195,32 @@ impl Session {
         loop {
             // Without the lock: this is code of the application.
             let (given, value) = run(old.as_ref())?;
-            let mut state = self.state();
-            state.check_open()?;
-            let now = state.view.get(state.body(), name);
-            if now == old {
-                state.view.set(name, Some(value));
-                let rerun = Box::new(move |old: Option<&Value>| run(old).map(|(_, value)| value));
-                state.log.push(Change::Update {
-                    name: Arc::clone(name),
-                    rerun,
-                });
-                return Ok(given);
+            {
+                let mut state = self.state();
+                if !state.is_deleting() {
+                    state.check_open()?;
+                    let now = state.view.get(state.body(), name);
+                    if now == old {
+                        state.view.set(name, Some(value));
+                        let rerun =
+                            Box::new(move |old: Option<&Value>| run(old).map(|(_, value)| value));
+                        state.log.push(Change::Update {
+                            name: Arc::clone(name),
+                            rerun,
+                        });
+                        return Ok(given);
+                    }
+                }
             }
-            old = now;
+            // A clone of this handle was first, or has begun a delete, which is waited for.
+            old = self.value(name).await?;
         }
     }
 
     /// The value of `name`, which becomes `default()` if there is none.
     ///
-    /// If another request sets it first, theirs stays.
+    /// If another request sets it first, theirs stays, and what is given here is not it. Where that
+    /// matters, [`save`](Self::save) and [`get`](Self::get) it again.
     ///
     /// # Errors
     ///
@@ -297,6 +304,9 @@ impl Session {
     /// Makes this the session of `subject`, and replaces the token (OWASP ASVS 5.0 7.2.4): one
     /// write, together with all other changes. The absolute lifetime starts again.
     ///
+    /// What an anonymous visitor had in it stays. If somebody else was signed in, nothing of theirs
+    /// does: all values up to here are removed, and a lifetime of its own is forgotten.
+    ///
     /// # Errors
     ///
     /// [`Error::InvalidSubject`] for more than 1,024 bytes or a NUL; [`Error::Ended`] or
@@ -321,11 +331,14 @@ impl Session {
 
     /// Ends the session, at once. Its data is gone and its token dead when this returns.
     ///
-    /// Reads are empty from then on, and a change starts a new session with a new token.
+    /// Reads are empty from then on, and a change starts a new session with a new token. Whoever has
+    /// loaded the session may end it, also if another request replaces the token meanwhile: of a
+    /// sign-in and a sign-out at the same time, the sign-out wins.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] or [`Error::Corrupt`]: the session may live on.
+    /// [`Error::Store`] or [`Error::Corrupt`]: the session may live on. [`Error::Ended`]: it does,
+    /// under a newer token that this request does not have.
     pub async fn delete(&self) -> Result<(), Error> {
         self.state().activity.looked = true;
         self.delete_now().await
@@ -336,7 +349,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Ended`] if another request ended the session: the changes were dropped.
+    /// [`Error::Ended`] if another request ended the session, or replaced its token by signing in:
+    /// the changes were dropped. [`Error::Decode`] if another request has made the value of an
+    /// [`update`](Self::update) one of another type.
     /// [`Error::Conflict`], [`Error::TooLarge`] or [`Error::Encode`]: nothing was written. The
     /// changes are still pending, so others can make them fit; if there are none, they are dropped
     /// at the end of the request. [`Error::Store`]: it says whether they may have been written;
@@ -346,76 +361,11 @@ impl Session {
         self.save_pending().await
     }
 
-    /// The id that the client has, or will have when the changes are saved; nothing where there is
-    /// no session.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Random`] if a new id is needed and cannot be made; [`Error::Store`] or
-    /// [`Error::Corrupt`] if the session could not be loaded.
-    pub async fn id(&self) -> Result<Option<SessionId>, Error> {
-        self.look().await?;
-        self.state().future_id(&self.0.manager.shared)
-    }
-
-    /// The key of the session, if there is one: its public name, which never changes.
-    ///
-    /// # Errors
-    ///
-    /// As for [`id`](Self::id).
-    pub async fn key(&self) -> Result<Option<SessionKey>, Error> {
-        self.look().await?;
-        let mut state = self.state();
-        match state.live() {
-            Some(live) => Ok(Some(live.record.key)),
-            None => Ok(state.future_id(&self.0.manager.shared)?.map(|id| id.key())),
+    pub(crate) fn state(&self) -> Locked<'_> {
+        Locked {
+            state: crate::lock(&self.0.state),
+            trash: Vec::new(),
         }
-    }
-
-    /// Who is signed in, or will be when the changes are saved.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Store`] or [`Error::Corrupt`] if the session could not be loaded.
-    pub async fn subject(&self) -> Result<Option<Arc<str>>, Error> {
-        self.look().await?;
-        let state = self.state();
-        let stored = || state.live().and_then(|live| live.record.subject.clone());
-        Ok(state.view.subject.clone().or_else(stored))
-    }
-
-    /// What the store has of this session, without its data; nothing if it is not stored.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Store`] or [`Error::Corrupt`] if the session could not be loaded.
-    pub async fn info(&self) -> Result<Option<SessionInfo>, Error> {
-        self.look().await?;
-        let state = self.state();
-        let shared = &self.0.manager.shared;
-        Ok(state.live().map(|live| {
-            SessionInfo::new(
-                &live.record,
-                Some(&live.body),
-                &shared.effective(&live.body),
-            )
-        }))
-    }
-
-    /// What the library has done for this session so far.
-    #[must_use]
-    pub fn activity(&self) -> Activity {
-        self.state().activity
-    }
-
-    /// The manager that opened it.
-    #[must_use]
-    pub fn manager(&self) -> &SessionManager {
-        &self.0.manager
-    }
-
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        crate::lock(&self.0.state)
     }
 
     fn push(&self, change: Change) -> Result<(), Error> {
@@ -439,7 +389,7 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
         f.debug_struct("Session")
-            .field("key", &state.live().map(|live| live.record.key))
+            .field("key", &state.shown().map(|live| live.record.key))
             .field("changes", &state.log)
             .field("activity", &state.activity)
             .finish_non_exhaustive()

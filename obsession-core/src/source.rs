@@ -23,7 +23,8 @@ pub enum Presented {
 /// A transport implements it over its request, so that a request that does not look at its session
 /// does not even parse a cookie.
 pub trait IdSource: Debug + Send + Sync + 'static {
-    /// What the client presented. It is asked at most once.
+    /// What the client presented. It is asked when somebody first looks, and again if that could not
+    /// be answered; it must say the same each time.
     fn presented(&self) -> Presented;
 
     /// How long the client is told to keep an id that it is sent; `None`: until it is closed. A

@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use crate::activity::{Activity, ClientAction};
-use crate::body::{Body, Head};
-use crate::changes::{Change, View};
+use crate::attempt::Attempt;
+use crate::body::Body;
+use crate::changes::{Change, Overwritten, View};
 use crate::live::Live;
 use crate::manager::Shared;
-use crate::{Error, Record, Revision, SessionId, SessionKey, StoreError, Timestamp};
+use crate::{Error, SessionId, SessionKey, Timestamp};
 
 /// What the client's token was found to give the right to.
 pub(crate) enum Base {
@@ -37,21 +38,6 @@ pub(crate) enum Absent {
     Deleted,
 }
 
-/// A write that is ready to be sent, or was sent without an answer. Until its fate is known it is
-/// sent again as it is: its revision makes that harmless.
-#[derive(Clone)]
-pub(crate) struct Attempt {
-    /// `None`: a create.
-    pub(crate) expected: Option<Revision>,
-    pub(crate) live: Live,
-    /// It was sent before, and nobody knows whether it was applied.
-    pub(crate) uncertain: bool,
-    id: Option<SessionId>,
-    covers: usize,
-    issue: bool,
-    cycled: bool,
-}
-
 #[allow(
     clippy::struct_excessive_bools,
     reason = "independent facts, each of one bit"
@@ -65,7 +51,7 @@ pub(crate) struct State {
     /// replaced it.
     pub(crate) id: Option<SessionId>,
     /// The token that the pending changes will bring.
-    next: Option<SessionId>,
+    pub(crate) next: Option<SessionId>,
     pub(crate) presented: bool,
     pub(crate) closed: bool,
     /// What a guard could not encode when it was dropped.
@@ -73,9 +59,23 @@ pub(crate) struct State {
     /// The application was told that the pending changes can not be written, and has made no
     /// others since. They are not tried again behind its back.
     pub(crate) refused: bool,
+    /// Of the last changes nobody can say whether they were written, and no others were made since.
+    pub(crate) lost: bool,
+    /// Another request has replaced the token since this one loaded the session. What this one had
+    /// changed by then may still be written, and that is all that it may do.
+    pub(crate) superseded: bool,
+    /// A delete of this request may have been applied.
+    pub(crate) delete_in_doubt: bool,
+    /// How often changes were dropped that somebody may be waiting for.
+    pub(crate) drops: u32,
+    /// How often somebody tried to make a change.
+    pub(crate) pushes: u32,
     pub(crate) activity: Activity,
-    issue: bool,
-    clear: bool,
+    /// Changes that are done with. They hold code and values of the application, whose `Drop` may
+    /// use the session, so they are dropped without the lock.
+    pub(crate) trash: Vec<Change>,
+    pub(crate) issue: bool,
+    pub(crate) clear: bool,
 }
 
 impl State {
@@ -91,7 +91,13 @@ impl State {
             closed: false,
             failed: None,
             refused: false,
+            lost: false,
+            superseded: false,
+            delete_in_doubt: false,
+            drops: 0,
+            pushes: 0,
             activity: Activity::default(),
+            trash: Vec::new(),
             issue: false,
             clear: false,
         }
@@ -104,20 +110,66 @@ impl State {
         }
     }
 
+    /// The record, as far as this request may see it: not what the holder of a newer token wrote.
+    pub(crate) fn shown(&self) -> Option<&Live> {
+        self.live().filter(|_| !self.superseded)
+    }
+
     pub(crate) fn body(&self) -> Option<&Body> {
-        self.live().map(|live| &live.body)
+        self.shown().map(|live| &live.body)
+    }
+
+    /// Whether a delete of this request is under way.
+    pub(crate) fn is_deleting(&self) -> bool {
+        matches!(self.base, Base::Deleting(_))
+    }
+
+    /// Whether this request has deleted it.
+    pub(crate) fn is_deleted(&self) -> bool {
+        matches!(self.base, Base::Absent(Absent::Deleted))
+    }
+
+    /// The session was loaded: the changes made so far are seen over what was found.
+    pub(crate) fn loaded(&mut self, base: Base) -> Result<(), Error> {
+        self.base = base;
+        self.view = View::default();
+        let live = match &self.base {
+            Base::Live(live) => Some(live),
+            _ => None,
+        };
+        for change in &mut self.log {
+            self.view.apply(change, live)?;
+        }
+        Ok(())
     }
 
     /// Adds a change that runs no code of the application.
     pub(crate) fn push(&mut self, mut change: Change) -> Result<(), Error> {
         self.check_open()?;
-        let body = match &self.base {
-            Base::Live(live) => Some(&live.body),
+        self.forget_overwritten(&change.overwrites());
+        let live = match &self.base {
+            Base::Live(live) => Some(live),
             _ => None,
         };
-        self.view.apply(&mut change, body)?;
+        self.view.apply(&mut change, live)?;
         self.log.push(change);
         Ok(())
+    }
+
+    /// Takes what a new change of `name` makes void out of the log: it grows no longer than it must,
+    /// and a change that can not be made again is no longer in the way.
+    fn forget_overwritten(&mut self, overwritten: &Overwritten<'_>) {
+        let needed = match overwritten {
+            Overwritten::Nothing => false,
+            Overwritten::Entry(name) => self.view.changes(name),
+            Overwritten::Everything => true,
+        };
+        if needed {
+            let sent = self.attempt.as_ref().map_or(0, |attempt| attempt.covers);
+            let unsent = sent.min(self.log.len())..;
+            let void = |change: &mut Change| change.is_void_after(overwritten);
+            self.trash.extend(self.log.extract_if(unsent, void));
+        }
     }
 
     /// Whether a change can still be made.
@@ -126,9 +178,11 @@ impl State {
         if self.closed {
             return Err(Error::Closed);
         }
-        self.refused = false;
+        (self.refused, self.lost) = (false, false);
+        self.pushes += 1;
         let ended = match self.base {
-            Base::Ended => true,
+            Base::Live(_) => self.superseded,
+            Base::Ended | Base::Deleting(_) => true,
             // Signing in is always possible; other changes by a late request are not.
             Base::Absent(Absent::Superseded { late }) => late && self.view.subject.is_none(),
             _ => false,
@@ -147,26 +201,62 @@ impl State {
 
     pub(crate) fn drop_changes(&mut self) {
         self.activity.dropped |= !self.log.is_empty();
-        self.log.clear();
-        self.view = View::default();
+        self.forget();
         self.next = None;
+    }
+
+    /// Empties the log.
+    pub(crate) fn forget(&mut self) {
+        self.drops += u32::from(!self.log.is_empty());
+        self.trash.append(&mut self.log);
+        self.view = View::default();
+    }
+
+    /// Drops the changes that no call to the store carries.
+    pub(crate) fn forget_unsent(&mut self) {
+        self.failed = None;
+        match &self.attempt {
+            Some(attempt) if attempt.covers < self.log.len() => {
+                self.trash.extend(self.log.drain(attempt.covers..));
+                self.drops += 1;
+            }
+            Some(_) => {}
+            None => self.forget(),
+        }
     }
 
     /// The session was ended by another request.
     pub(crate) fn ended(&mut self) -> Error {
+        self.over(Base::Ended)
+    }
+
+    /// Another request has replaced the token, and what this one wants is for its holder to do.
+    pub(crate) fn overtaken(&mut self) -> Error {
+        self.over(Base::Absent(Absent::Superseded { late: true }))
+    }
+
+    fn over(&mut self, base: Base) -> Error {
         self.drop_changes();
-        self.base = Base::Ended;
-        (self.id, self.issue) = (None, false);
+        self.base = base;
+        (self.attempt, self.id, self.issue, self.superseded) = (None, None, false, false);
         Error::Ended
     }
 
     /// This request's delete was acknowledged, or there was nothing to delete.
     pub(crate) fn deleted(&mut self) {
-        self.log.clear();
-        self.view = View::default();
+        self.forget();
+        (self.attempt, self.failed, self.lost) = (None, None, false);
+        self.delete_in_doubt = false;
         (self.id, self.next, self.issue) = (None, None, false);
         self.clear = self.presented;
         self.base = Base::Absent(Absent::Deleted);
+    }
+
+    /// The delete found that another request had ended the session: the client may have another
+    /// token by now.
+    pub(crate) fn deleted_by_others(&mut self) {
+        self.deleted();
+        self.clear = false;
     }
 
     /// The token that the client will hold when the pending changes are saved.
@@ -182,7 +272,11 @@ impl State {
         self.next_id(key, shared).map(Some)
     }
 
-    fn next_id(&mut self, key: Option<SessionKey>, shared: &Shared) -> Result<SessionId, Error> {
+    pub(crate) fn next_id(
+        &mut self,
+        key: Option<SessionKey>,
+        shared: &Shared,
+    ) -> Result<SessionId, Error> {
         if let Some(id) = &self.next {
             return Ok(id.clone());
         }
@@ -194,205 +288,8 @@ impl State {
     }
 
     /// Whether there would be something in a session made of the changes.
-    fn makes_a_session(&self) -> bool {
+    pub(crate) fn makes_a_session(&self) -> bool {
         self.view.subject.is_some() || self.view.entries(None).next().is_some()
-    }
-
-    /// What has to be written, if anything. With `renew`, that includes what only keeps the
-    /// client's copy fresh.
-    pub(crate) fn prepare(
-        &mut self,
-        shared: &Shared,
-        max_age: Option<Duration>,
-        renew: bool,
-    ) -> Result<Option<Attempt>, Error> {
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
-        if self.attempt.is_none() {
-            self.attempt = match &self.base {
-                Base::Unknown | Base::Deleting(_) => None,
-                Base::Ended if self.log.is_empty() => None,
-                Base::Ended => return Err(self.ended()),
-                Base::Absent(Absent::Superseded { late: true })
-                    if !self.log.is_empty() && self.view.subject.is_none() =>
-                {
-                    return Err(self.ended());
-                }
-                Base::Absent(_) if !self.makes_a_session() => None,
-                Base::Absent(_) => Some(self.prepare_create(shared)?),
-                Base::Live(_) => self.prepare_update(shared, max_age, renew)?,
-            };
-        }
-        Ok(self.attempt.clone())
-    }
-
-    fn prepare_create(&mut self, shared: &Shared) -> Result<Attempt, Error> {
-        let id = self.next_id(None, shared)?;
-        let now = shared.clock.now();
-        let head = Head {
-            hash: shared.hasher.hash(&id),
-            cycled_at: now,
-            issued_at: now,
-            written_at: now,
-            lifetime: self.view.lifetime,
-        };
-        let lifetime = head.lifetime.unwrap_or(shared.lifetime);
-        let record = Record {
-            key: id.key(),
-            revision: Revision::fresh()?,
-            subject: self.view.subject.clone(),
-            created_at: now,
-            expires_at: lifetime.deadline(now, now),
-            body: [].into(),
-        };
-        Ok(Attempt {
-            expected: None,
-            live: self.encode(record, head, shared)?,
-            uncertain: false,
-            id: Some(id),
-            covers: self.log.len(),
-            issue: true,
-            cycled: false,
-        })
-    }
-
-    fn prepare_update(
-        &mut self,
-        shared: &Shared,
-        max_age: Option<Duration>,
-        renew: bool,
-    ) -> Result<Option<Attempt>, Error> {
-        let Some(Live { record, body }) = self.live() else {
-            return Ok(None);
-        };
-        let now = shared.clock.now();
-        let changed = self.view.differs(body);
-        let reissue = self.id.is_some() && reissue_due(body, max_age, now);
-        if !(changed || renew && reissue) {
-            self.log.clear();
-            self.view = View::default();
-            return Ok(None);
-        }
-        let (record, mut head) = (record.clone(), body.head.clone());
-        let cycled = self.view.cycle || self.view.subject.is_some();
-        let issue = cycled || self.view.lifetime.is_some() || reissue;
-        let mut id = self.id.clone();
-        if cycled {
-            let next = self.next_id(Some(record.key), shared)?;
-            head.hash = shared.hasher.hash(&next);
-            head.cycled_at = now;
-            id = Some(next);
-        }
-        if issue {
-            head.issued_at = now;
-        }
-        head.written_at = now;
-        head.lifetime = self.view.lifetime.or(head.lifetime);
-        // The absolute lifetime of a signed-in session counts from the sign-in.
-        let created_at = if self.view.subject.is_some() {
-            now
-        } else {
-            record.created_at
-        };
-        let lifetime = head.lifetime.unwrap_or(shared.lifetime);
-        let expected = Some(record.revision);
-        let record = Record {
-            revision: Revision::fresh()?,
-            subject: self.view.subject.clone().or(record.subject),
-            created_at,
-            expires_at: lifetime.deadline(created_at, now),
-            ..record
-        };
-        let live = self.encode(record, head, shared)?;
-        let covers = self.log.len();
-        Ok(Some(Attempt {
-            expected,
-            live,
-            uncertain: false,
-            id,
-            covers,
-            issue,
-            cycled,
-        }))
-    }
-
-    fn encode(&self, mut record: Record, head: Head, shared: &Shared) -> Result<Live, Error> {
-        let entries = self.view.entries(self.body());
-        let body = Body::encode(&record.key, record.created_at, head, entries);
-        let size = body.bytes().len();
-        if size > shared.max_size {
-            return Err(Error::TooLarge {
-                size,
-                limit: shared.max_size,
-            });
-        }
-        record.body = body.bytes().clone();
-        Ok(Live { record, body })
-    }
-
-    /// The attempt was acknowledged.
-    pub(crate) fn applied(&mut self) {
-        let Some(attempt) = self.attempt.take() else {
-            return;
-        };
-        tracing::debug!(
-            key = %attempt.live.record.key,
-            changes = ?&self.log[..attempt.covers.min(self.log.len())],
-            created = attempt.expected.is_none(),
-            cycled = attempt.cycled,
-            "session written"
-        );
-        self.log.drain(..attempt.covers.min(self.log.len()));
-        self.view.settle(&self.log);
-        self.activity.created |= attempt.expected.is_none();
-        self.activity.cycled |= attempt.cycled;
-        self.activity.written += 1;
-        self.issue |= attempt.issue;
-        (self.id, self.next) = (attempt.id, None);
-        self.base = Base::Live(attempt.live);
-    }
-
-    /// The attempt failed, `error` says how far. The changes stay, to be tried again.
-    pub(crate) fn attempt_failed(&mut self, error: &StoreError) {
-        match (&mut self.attempt, error.effect()) {
-            (Some(attempt), crate::Effect::Unknown) => attempt.uncertain = true,
-            // An earlier send of it may still have been applied.
-            (Some(attempt), crate::Effect::NotApplied) if attempt.uncertain => {}
-            _ => self.attempt = None,
-        }
-    }
-
-    /// A key was taken: the next attempt gets another.
-    pub(crate) fn key_taken(&mut self) {
-        (self.attempt, self.next) = (None, None);
-    }
-
-    /// Somebody else wrote `newer`. The changes may be made again on it, unless they are not this
-    /// request's to make any more.
-    pub(crate) fn conflict(&mut self, newer: &Live) -> Result<(), Error> {
-        let attempt = self.attempt.take();
-        self.next = None;
-        if attempt.is_some_and(|attempt| attempt.uncertain) {
-            // It was applied and then changed by others, or it was not: nobody can say, and making
-            // the changes again could double them.
-            self.drop_changes();
-            self.base = Base::Live(newer.clone());
-            return Err(StoreError::unknown("an earlier write may have been applied").into());
-        }
-        let Some(Live { record, body }) = self.live() else {
-            return Err(self.ended());
-        };
-        let replaced = !body.head.hash.matches(&newer.body.head.hash);
-        let other_user = record.subject.is_some() && record.subject != newer.record.subject;
-        if replaced && (self.view.needs_current_token() || other_user) {
-            tracing::info!(key = %newer.record.key, "changes dropped: the token was replaced");
-            return Err(self.ended());
-        }
-        if replaced {
-            (self.id, self.issue) = (None, false);
-        }
-        Ok(())
     }
 
     /// What the client is to be told about all that has been acknowledged.
@@ -430,7 +327,7 @@ fn keep_for(body: &Body, max_age: Option<Duration>) -> Option<Duration> {
     }
 }
 
-fn reissue_due(body: &Body, max_age: Option<Duration>, now: Timestamp) -> bool {
+pub(crate) fn reissue_due(body: &Body, max_age: Option<Duration>, now: Timestamp) -> bool {
     // A stamp of its own: were it the time of the last write, a session that is written on every
     // request would never be sent again, and its active user would be logged out.
     keep_for(body, max_age)

@@ -162,7 +162,6 @@ async fn a_delete_that_was_begun_is_ended_by_whatever_comes_next() {
 
 /// A save was dropped on its way, as by a time limit of the application, and may have arrived.
 #[tokio::test]
-#[ignore = "a create in doubt is sent again after the delete, and the client gets its token"]
 async fn a_delete_after_a_dropped_save_leaves_nothing() {
     at_every_poll(
         false,
@@ -182,7 +181,6 @@ async fn a_delete_after_a_dropped_save_leaves_nothing() {
 
 /// The write of the dropped save is sent again by the next one, which has more to write.
 #[tokio::test]
-#[ignore = "what is changed after a dropped save is dropped when that save is sent again"]
 async fn changes_after_a_dropped_save_are_written_too() {
     at_every_poll(
         true,

@@ -261,7 +261,6 @@ async fn a_change_after_the_response_is_an_error_and_stores_nothing() {
 
 /// A clone in another task may let go of a guard while the request ends.
 #[tokio::test]
-#[ignore = "a guard that is let go too late makes the commit of what was in time fail"]
 async fn a_guard_that_is_late_does_not_spoil_what_was_in_time() {
     let at = at();
     let id = at.stored().await;

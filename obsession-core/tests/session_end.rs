@@ -97,7 +97,8 @@ async fn a_second_delete_has_nothing_to_do() {
     late.contains("cart").await.unwrap();
     at.other(&id).delete().await.unwrap();
     late.delete().await.unwrap();
-    assert_eq!(late.finish(true).await.unwrap(), ClientAction::Clear);
+    // The other's answer clears the cookie; by now there may be one of a newer login.
+    assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
 }
 
 /// A sign-out whose session was not found left the client with its cookie.
@@ -162,7 +163,6 @@ async fn a_delete_whose_answer_was_lost_can_be_done_again() {
 /// The session was made, its save was answered "unknown", and the request signed out again: what
 /// may have been stored must be gone, and must not be sent to the client.
 #[tokio::test]
-#[ignore = "a create in doubt is sent again after the delete, and the client gets its token"]
 async fn a_delete_ends_a_session_whose_create_is_in_doubt() {
     for second in [Step::Lose, Step::Doubt] {
         let at = at();

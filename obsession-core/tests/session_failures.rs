@@ -147,7 +147,6 @@ async fn a_write_in_doubt_that_somebody_wrote_over_is_reported_as_unknown() {
 /// The save was answered "unknown" and the request went on: what it changed afterwards is as good
 /// as what it changed before.
 #[tokio::test]
-#[ignore = "what is changed after a write in doubt is dropped when that write is sent again"]
 async fn changes_after_a_write_in_doubt_are_written_too() {
     for step in [Step::Lose, Step::Doubt] {
         let at = at();
@@ -164,7 +163,6 @@ async fn changes_after_a_write_in_doubt_are_written_too() {
 
 /// A value is given to one request alone, also when an earlier write of it is in doubt.
 #[tokio::test]
-#[ignore = "a take after a write in doubt gives the value without removing it"]
 async fn a_take_after_a_write_in_doubt_gives_a_value_to_one_request() {
     let at = at();
     let id = at.stored().await;

@@ -12,7 +12,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{at, saved};
-use obsession_core::{ClientAction, Clock, SessionManager};
+use obsession_core::{ClientAction, Clock, Error, SessionManager};
 
 const REALMS: [&str; 4] = ["", "shop", "shop2", "__Host-id"];
 
@@ -42,7 +42,8 @@ async fn a_token_works_in_its_own_realm_and_in_no_other() {
             assert_eq!(stranger.subject().await.unwrap(), None);
             let _ = stranger.insert("cart", &["stolen"]);
             assert_eq!(stranger.finish(true).await.unwrap(), ClientAction::Keep);
-            other.open(Some(id.clone())).delete().await.unwrap();
+            let refused = other.open(Some(id.clone())).delete().await;
+            assert!(matches!(refused, Err(Error::Ended)), "{refused:?}");
             // Also long after, when it can be no request that was under way.
             at.pass(120);
             let stranger = other.open(Some(id.clone()));

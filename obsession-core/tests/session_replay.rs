@@ -235,18 +235,45 @@ async fn whoever_loses_a_change_of_token_is_dropped() {
     }
 }
 
-/// A request of the visitor who is signing in goes on: what it changes belongs to the same person.
+/// A request that was under way when the token was replaced goes on: what it has changed is written,
+/// and then it sees nothing and changes nothing of what belongs to the newer token.
 #[tokio::test]
-async fn other_changes_survive_a_cycle_by_another_and_the_client_is_told_nothing() {
+async fn other_changes_survive_a_cycle_by_another_and_that_is_all_they_do() {
+    let (at, id, late) = late().await;
+    late.insert("ours", &1).unwrap();
+    let winner = at.other(&id);
+    winner.cycle().unwrap();
+    winner.insert("secret", "theirs").unwrap();
+    let next = saved(&winner).await;
+    late.save().await.unwrap();
+    assert_eq!(at.names(&next).await.unwrap(), ["cart", "ours", "secret"]);
+    assert_eq!(at.names(&id).await, None);
+
+    assert_eq!(late.id().await.unwrap(), None, "its token is dead");
+    assert!(late.is_empty().await.unwrap() && late.info().await.unwrap().is_none());
+    assert!(matches!(late.insert("more", &1), Err(Error::Ended)));
+    assert!(matches!(late.cycle(), Err(Error::Ended)));
+    assert!(matches!(late.delete().await, Err(Error::Ended)));
+    assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
+    assert!(at.names(&next).await.is_some());
+}
+
+/// Whoever knows a visitor's token and has a request under way while the visitor signs in could put
+/// things into the session of the user, read it, and take it over.
+#[tokio::test]
+async fn after_a_sign_in_nothing_of_the_token_before_it_arrives() {
     let (at, id, late) = late().await;
     late.insert("ours", &1).unwrap();
     let winner = at.other(&id);
     winner.sign_in("user-42").unwrap();
+    winner.insert("iban", "secret").unwrap();
     let next = saved(&winner).await;
+    let answer = late.save().await;
+    assert!(matches!(answer, Err(Error::Ended)), "{answer:?}");
+    assert_eq!(late.get::<String>("iban").await.unwrap(), None);
+    assert!(late.cycle().is_err() && late.delete().await.is_err());
     assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
-    assert_eq!(at.names(&next).await.unwrap(), ["cart", "ours"]);
-    assert_eq!(at.names(&id).await, None);
-    assert_eq!(late.id().await.unwrap(), None, "its token is dead");
+    assert_eq!(at.names(&next).await.unwrap(), ["cart", "iban"]);
 }
 
 /// What was done as one user is not put into the session of the next.

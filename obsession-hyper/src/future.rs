@@ -92,12 +92,13 @@ where
                     error = &error as &dyn std::error::Error,
                     "session not saved"
                 );
-                refuse((this.shared.on_failure)(&error))
+                let head = (this.shared.on_failure)(&error);
+                refuse(head, this.session, this.shared)
             }
             Outcome::Panicked => {
                 let mut response = Response::new(());
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                refuse(response)
+                refuse(response, this.session, this.shared)
             }
         }))
     }
@@ -112,7 +113,7 @@ fn finish(session: &Session, keep: bool) -> Pin<Box<dyn Future<Output = Outcome>
             let task = runtime.spawn(finish);
             Box::pin(async { task.await.unwrap_or(Outcome::Panicked) })
         }
-        // Another runtime has nothing to spawn on; then the response's own future does it.
+        // Without tokio, which a store in memory can do without, the response's own future does it.
         Err(_) => Box::pin(finish),
     }
 }
@@ -123,19 +124,7 @@ fn tell<R>(
     session: &Session,
     shared: &Shared,
 ) -> Response<SessionBody<R>> {
-    let cookie = match action {
-        ClientAction::Keep => None,
-        ClientAction::Set { id, max_age } => Some(shared.cookie.set(&id, max_age)),
-        ClientAction::Clear => Some(shared.cookie.clear()),
-    };
-    if let Some(cookie) = cookie {
-        replace_cookie(response.headers_mut(), shared.cookie.name(), cookie);
-        if !has_directive(response.headers(), "no-store") {
-            response
-                .headers_mut()
-                .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
-    }
+    set_cookie(response.headers_mut(), action, shared);
     if session.activity().looked && !varies_by_cookie(response.headers()) {
         response
             .headers_mut()
@@ -144,12 +133,27 @@ fn tell<R>(
     response.map(SessionBody::new)
 }
 
-fn refuse<R>(head: Response<()>) -> Response<SessionBody<R>> {
+/// The answer where the session could not be finished. The client is told what an earlier save has
+/// done all the same: were it not, it would be left with a token that is dead.
+fn refuse<R>(head: Response<()>, session: &Session, shared: &Shared) -> Response<SessionBody<R>> {
     let mut response = head.map(|()| SessionBody::empty());
+    set_cookie(response.headers_mut(), session.acknowledged(), shared);
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+fn set_cookie(headers: &mut HeaderMap, action: ClientAction, shared: &Shared) {
+    let cookie = match action {
+        ClientAction::Keep => return,
+        ClientAction::Set { id, max_age } => shared.cookie.set(&id, max_age),
+        ClientAction::Clear => shared.cookie.clear(),
+    };
+    replace_cookie(headers, shared.cookie.name(), cookie);
+    if !has_directive(headers, "no-store") {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
 }
 
 /// Adds `cookie` in the place of any other of its name (RFC 6265bis 4.1.1: one a response).

@@ -309,3 +309,34 @@ async fn active_readers_and_writers_are_both_sent_their_cookie_again() {
         assert_eq!(reissued, 18, "writes: {writes}");
     }
 }
+
+/// The handler signed in and saved, and what it changed after that could not be saved: the error's
+/// answer left the client with the token that the sign-in had ended.
+#[tokio::test]
+async fn what_was_acknowledged_is_told_also_when_the_rest_fails() {
+    for fails in [false, true] {
+        let (store, manager) = seen();
+        let id = stored(&manager).await;
+        let broken = std::sync::Arc::clone(&store);
+        let service = site(&manager, move |session| {
+            let store = std::sync::Arc::clone(&broken);
+            async move {
+                session.sign_in("user-42").unwrap();
+                session.save().await.unwrap();
+                if fails {
+                    session.insert("a", &1).unwrap();
+                    store.set_broken(true);
+                } else {
+                    session.insert("large", &"x".repeat(100_000)).unwrap();
+                }
+                ok()
+            }
+        });
+        let answer = call(&service, Some(&id)).await;
+        assert!(status(&answer).is_server_error());
+        store.set_broken(false);
+        let next = token_of(&answer);
+        assert!(manager.load_id(id).await.unwrap().is_none());
+        assert!(manager.load_id(next).await.unwrap().is_some());
+    }
+}

@@ -1,0 +1,267 @@
+//! What a session has to write, and what came of it.
+//!
+//! Like all of the state, plain data under its lock; `commit` sends it.
+
+use std::time::Duration;
+
+use crate::body::{Body, Head};
+use crate::changes::View;
+use crate::live::Live;
+use crate::manager::Shared;
+use crate::state::{Absent, Base, State, reissue_due};
+use crate::{Effect, Error, Record, Revision, SessionId, StoreError};
+
+/// A write that is ready to be sent, or was sent without an answer. Until its fate is known it is
+/// sent again as it is: its revision makes that harmless.
+#[derive(Clone)]
+pub(crate) struct Attempt {
+    /// `None`: a create.
+    pub(crate) expected: Option<Revision>,
+    pub(crate) live: Live,
+    /// It was sent before, and nobody knows whether it was applied.
+    pub(crate) uncertain: bool,
+    id: Option<SessionId>,
+    /// How many changes, from the beginning of the log on, it carries.
+    pub(crate) covers: usize,
+    issue: bool,
+    cycled: bool,
+}
+
+impl State {
+    /// What has to be written, if anything. With `renew`, that includes what only keeps the
+    /// client's copy fresh.
+    pub(crate) fn prepare(
+        &mut self,
+        shared: &Shared,
+        max_age: Option<Duration>,
+        renew: bool,
+    ) -> Result<Option<Attempt>, Error> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        if self.lost {
+            return Err(lost());
+        }
+        if self.attempt.is_none() {
+            self.attempt = match &self.base {
+                Base::Unknown | Base::Deleting(_) => None,
+                Base::Ended if self.log.is_empty() => None,
+                Base::Ended => return Err(self.ended()),
+                Base::Absent(Absent::Superseded { late: true })
+                    if !self.log.is_empty() && self.view.subject.is_none() =>
+                {
+                    return Err(self.overtaken());
+                }
+                Base::Absent(_) if !self.makes_a_session() => None,
+                Base::Absent(_) => Some(self.prepare_create(shared)?),
+                Base::Live(_) => self.prepare_update(shared, max_age, renew)?,
+            };
+        }
+        Ok(self.attempt.clone())
+    }
+
+    fn prepare_create(&mut self, shared: &Shared) -> Result<Attempt, Error> {
+        let id = self.next_id(None, shared)?;
+        let now = shared.clock.now();
+        let head = Head {
+            hash: shared.hasher.hash(&id),
+            cycled_at: now,
+            issued_at: now,
+            written_at: now,
+            lifetime: self.view.lifetime,
+        };
+        let lifetime = head.lifetime.unwrap_or(shared.lifetime);
+        let record = Record {
+            key: id.key(),
+            revision: Revision::fresh()?,
+            subject: self.view.subject.clone(),
+            created_at: now,
+            expires_at: lifetime.deadline(now, now),
+            body: [].into(),
+        };
+        Ok(Attempt {
+            expected: None,
+            live: self.encode(record, head, shared)?,
+            uncertain: false,
+            id: Some(id),
+            covers: self.log.len(),
+            issue: true,
+            cycled: false,
+        })
+    }
+
+    fn prepare_update(
+        &mut self,
+        shared: &Shared,
+        max_age: Option<Duration>,
+        renew: bool,
+    ) -> Result<Option<Attempt>, Error> {
+        let Some(Live { record, body }) = self.live() else {
+            return Ok(None);
+        };
+        let now = shared.clock.now();
+        let changed = self.view.differs(body);
+        let reissue = self.id.is_some() && reissue_due(body, max_age, now);
+        if !(changed || renew && reissue) {
+            self.trash.append(&mut self.log);
+            self.view = View::default();
+            return Ok(None);
+        }
+        let (record, mut head) = (record.clone(), body.head.clone());
+        let cycled = self.view.cycle || self.view.subject.is_some();
+        let issue = cycled || self.view.lifetime.is_some() || reissue;
+        let mut id = self.id.clone();
+        if cycled {
+            let next = self.next_id(Some(record.key), shared)?;
+            head.hash = shared.hasher.hash(&next);
+            head.cycled_at = now;
+            id = Some(next);
+        }
+        if issue {
+            head.issued_at = now;
+        }
+        head.written_at = now;
+        if self.view.other_user {
+            head.lifetime = None;
+        }
+        head.lifetime = self.view.lifetime.or(head.lifetime);
+        // The absolute lifetime of a signed-in session counts from the sign-in.
+        let created_at = if self.view.subject.is_some() {
+            now
+        } else {
+            record.created_at
+        };
+        let lifetime = head.lifetime.unwrap_or(shared.lifetime);
+        let expected = Some(record.revision);
+        let record = Record {
+            revision: Revision::fresh()?,
+            subject: self.view.subject.clone().or(record.subject),
+            created_at,
+            expires_at: lifetime.deadline(created_at, now),
+            ..record
+        };
+        let live = self.encode(record, head, shared)?;
+        let covers = self.log.len();
+        Ok(Some(Attempt {
+            expected,
+            live,
+            uncertain: false,
+            id,
+            covers,
+            issue,
+            cycled,
+        }))
+    }
+
+    fn encode(&self, mut record: Record, head: Head, shared: &Shared) -> Result<Live, Error> {
+        let entries = self.view.entries(self.live().map(|live| &live.body));
+        let body = Body::encode(&record.key, record.created_at, head, entries);
+        let size = body.bytes().len();
+        if size > shared.max_size {
+            return Err(Error::TooLarge {
+                size,
+                limit: shared.max_size,
+            });
+        }
+        record.body = body.bytes().clone();
+        Ok(Live { record, body })
+    }
+
+    /// The attempt was acknowledged.
+    pub(crate) fn applied(&mut self) {
+        let Some(attempt) = self.attempt.take() else {
+            return;
+        };
+        tracing::debug!(
+            key = %attempt.live.record.key,
+            changes = ?&self.log[..attempt.covers.min(self.log.len())],
+            created = attempt.expected.is_none(),
+            cycled = attempt.cycled,
+            "session written"
+        );
+        let covered = self.log.drain(..attempt.covers.min(self.log.len()));
+        self.trash.extend(covered);
+        self.view.settle(&self.log);
+        self.activity.created |= attempt.expected.is_none();
+        self.activity.cycled |= attempt.cycled;
+        self.activity.written += 1;
+        self.issue |= attempt.issue;
+        (self.id, self.next) = (attempt.id, None);
+        self.base = if self.superseded {
+            Base::Absent(Absent::Superseded { late: true })
+        } else {
+            Base::Live(attempt.live)
+        };
+        self.superseded = false;
+    }
+
+    /// The attempt failed, `error` says how far, and what is given what that comes to. The changes
+    /// stay, to be tried again.
+    pub(crate) fn attempt_failed(&mut self, error: StoreError) -> StoreError {
+        match (&mut self.attempt, error.effect()) {
+            (Some(attempt), Effect::Unknown) => {
+                attempt.uncertain = true;
+                error
+            }
+            (Some(attempt), Effect::NotApplied) if attempt.uncertain => {
+                StoreError::unknown("an earlier try may have been applied").caused_by(error)
+            }
+            _ => {
+                self.attempt = None;
+                error
+            }
+        }
+    }
+
+    /// A key was taken: the next attempt gets another.
+    pub(crate) fn key_taken(&mut self) {
+        (self.attempt, self.next) = (None, None);
+    }
+
+    /// Somebody else wrote `newer`. The changes may be made again on it, unless they are not this
+    /// request's to make any more.
+    pub(crate) fn conflict(&mut self, newer: &Live) -> Result<(), Error> {
+        let attempt = self.attempt.take();
+        let Some(Live { record, body }) = self.live() else {
+            return Err(self.ended());
+        };
+        let hash = &newer.body.head.hash;
+        let replaced = !body.head.hash.matches(hash);
+        let other_user = record.subject != newer.record.subject;
+        if let Some(attempt) = attempt.filter(|attempt| attempt.uncertain) {
+            if attempt.cycled && attempt.live.body.head.hash.matches(hash) {
+                // Nobody else can have written this hash: it was applied, and then changed.
+                let live = newer.clone();
+                self.attempt = Some(Attempt { live, ..attempt });
+                self.applied();
+                return Ok(());
+            }
+            if !attempt.cycled {
+                // It was applied and then changed by others, or it was not: nobody can say, and
+                // making the changes again could double them.
+                if replaced {
+                    self.overtaken();
+                } else {
+                    self.drop_changes();
+                    self.base = Base::Live(newer.clone());
+                }
+                self.lost = true;
+                return Err(lost());
+            }
+            // Another hash: it was not applied, and will not be, since the record has moved on from
+            // the revision that it expects.
+        }
+        if replaced && (self.view.needs_current_token() || other_user) {
+            tracing::info!(key = %newer.record.key, "changes dropped: the token was replaced");
+            return Err(self.overtaken());
+        }
+        if replaced {
+            (self.id, self.issue, self.superseded) = (None, false, true);
+        }
+        Ok(())
+    }
+}
+
+fn lost() -> Error {
+    StoreError::unknown("an earlier write may have been applied").into()
+}

@@ -1,0 +1,128 @@
+//! The end of a request: what is still to be written, and what the client is to be told.
+
+use tokio::time::Instant;
+
+use crate::session::Session;
+use crate::state::Base;
+use crate::{ClientAction, Error, Touch};
+
+impl Session {
+    /// For transports: closes the session, and answers at once if that takes no I/O.
+    ///
+    /// `keep` says whether changes that have not been saved are to be, or to be dropped. From here
+    /// on changes are an [`Error::Closed`].
+    #[must_use]
+    pub fn try_finish(&self, keep: bool) -> Option<ClientAction> {
+        let shared = &self.0.manager.shared;
+        let io = self.0.io.try_lock();
+        {
+            let mut state = self.state();
+            state.closed = true;
+            // A clone of this handle may be in the middle of a save.
+            let Ok(_io) = io else { return None };
+            if state.refused || state.lost {
+                state.drop_changes();
+                state.lost = false;
+            }
+            let pending = !state.log.is_empty() || state.failed.is_some();
+            if state.attempt.is_some() || matches!(state.base, Base::Deleting(_)) || keep && pending
+            {
+                return None;
+            }
+            if let (true, Some(live)) = (keep, state.live()) {
+                let now = shared.clock.now();
+                let renewal = state.reissue_due(self.0.source.max_age(), now);
+                if renewal || shared.touch_due(live, now).is_some() {
+                    return None;
+                }
+            }
+            state.forget_unsent();
+        }
+        Some(self.acknowledged())
+    }
+
+    /// For transports: closes the session, saves or drops what is pending, moves the deadline if
+    /// that is due, and says what to tell the client.
+    ///
+    /// Run it where a disconnecting client cannot drop it. A session that was ended by another
+    /// request is no error: its changes are dropped, and the client is told nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`save`](Self::save), but never [`Error::Ended`]. The client must be told all the same
+    /// what earlier saves of this request have done: [`acknowledged`](Self::acknowledged).
+    pub async fn finish(&self, keep: bool) -> Result<ClientAction, Error> {
+        if let Some(action) = self.try_finish(keep) {
+            return Ok(action);
+        }
+        self.finish_pending(keep).await
+    }
+
+    /// For transports: what to tell the client about all that the store has acknowledged so far,
+    /// also where [`finish`](Self::finish) failed: a token that an earlier save has replaced is dead.
+    pub fn acknowledged(&self) -> ClientAction {
+        let mut state = self.state();
+        let action = state.client_action(&self.0.manager.shared, self.0.source.max_age());
+        state.activity.client_told = action != ClientAction::Keep;
+        action
+    }
+
+    async fn finish_pending(&self, keep: bool) -> Result<ClientAction, Error> {
+        let until = self.0.manager.until();
+        let _io = self.io(until).await?;
+        if !keep {
+            self.state().forget_unsent();
+        }
+        if matches!(self.state().base, Base::Deleting(_)) {
+            self.delete_locked(until).await?;
+        }
+        let changed = {
+            let state = self.state();
+            !state.log.is_empty() || state.attempt.is_some() || state.failed.is_some()
+        };
+        let renewed = match self.write_locked(keep, until).await {
+            Ok(()) if keep => self.touch_locked(until).await,
+            // The event has been logged; a late loser's response says nothing to the client.
+            Ok(()) | Err(Error::Ended) => Ok(()),
+            Err(error) if changed => return Err(error),
+            renewed => renewed,
+        };
+        if let Err(error) = renewed {
+            // What was asked for has been done; only the lifetime is not as long as it could be.
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "session not renewed"
+            );
+        }
+        Ok(self.acknowledged())
+    }
+
+    /// Moves the deadline of a session that was looked at, if that is due.
+    async fn touch_locked(&self, until: Instant) -> Result<(), Error> {
+        let shared = &self.0.manager.shared;
+        let due = {
+            let state = self.state();
+            let due = |live| shared.touch_due(live, shared.clock.now());
+            state
+                .live()
+                .and_then(|live| Some((live.record.key, due(live)?)))
+        };
+        let Some((key, deadline)) = due else {
+            return Ok(());
+        };
+        let answer = shared.touch(&key, deadline, until).await?;
+        let mut state = self.state();
+        match answer {
+            Touch::Touched => {
+                state.activity.touched = true;
+                if let Base::Live(live) = &mut state.base {
+                    live.record.expires_at = deadline;
+                }
+            }
+            Touch::Gone => {
+                state.ended();
+            }
+        }
+        Ok(())
+    }
+}

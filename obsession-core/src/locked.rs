@@ -1,0 +1,35 @@
+//! The lock on a session's state.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::MutexGuard;
+
+use crate::changes::Change;
+use crate::state::State;
+
+/// The locked state. What was thrown away while it was locked is dropped after the lock is free:
+/// a closure of the application may hold something whose `Drop` uses the session.
+pub(crate) struct Locked<'a> {
+    // The order matters: fields are dropped from the top.
+    pub(crate) state: MutexGuard<'a, State>,
+    pub(crate) trash: Vec<Change>,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.trash.append(&mut self.state.trash);
+    }
+}
