@@ -2,14 +2,43 @@
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-use obsession_core::FileStore;
-use obsession_core::conformance::Time;
-use tempfile::TempDir;
+use std::path::{Path, PathBuf};
 
-async fn make(time: Time) -> (FileStore, TempDir) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = FileStore::builder(folder.path()).clock(time.clock());
-    (store.open().await.expect("a store"), folder)
+use obsession_core::FileStore;
+use obsession_core::conformance::{Setup, Time};
+
+async fn open(path: &Path, time: &Time) -> FileStore {
+    let store = FileStore::builder(path).clock(time.clock());
+    store.open().await.expect("a store")
 }
 
-obsession_core::conformance!(make, index);
+async fn make(time: Time) -> Setup<FileStore> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path: PathBuf = folder.path().into();
+    let away = folder.path().with_extension("away");
+    let (away_again, back) = (away.clone(), path.clone());
+    let store = open(&path, &time).await;
+    let begin = {
+        let path = path.clone();
+        move || {
+            let moved = std::fs::rename(&path, &away);
+            async { moved.expect("a rename") }
+        }
+    };
+    let end = move || {
+        let moved = std::fs::rename(&away_again, &back);
+        async { moved.expect("a rename") }
+    };
+    Setup::new(store)
+        .keep(folder)
+        .outage(begin, end)
+        .reopen(move |store| {
+            let (path, time) = (path.clone(), time.clone());
+            async move {
+                drop(store);
+                open(&path, &time).await
+            }
+        })
+}
+
+obsession_core::conformance!(make, index, reopen, outage);

@@ -2,18 +2,28 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use obsession_core::conformance::Time;
-use obsession_sled::SledStore;
-use tempfile::TempDir;
+use std::path::Path;
 
-async fn make(time: Time) -> (SledStore, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SledStore::builder(folder.path().join("sessions"))
-        .clock(time.clock())
-        .open()
-        .await
-        .unwrap();
-    (store, folder)
+use obsession_core::conformance::{Setup, Time};
+use obsession_sled::SledStore;
+
+async fn open(path: &Path, time: &Time) -> SledStore {
+    let store = SledStore::builder(path).clock(time.clock());
+    store.open().await.unwrap()
 }
 
-obsession_core::conformance!(make, index);
+async fn make(time: Time) -> Setup<SledStore> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sessions");
+    let store = open(&path, &time).await;
+    Setup::new(store).keep(folder).reopen(move |store| {
+        let (path, time) = (path.clone(), time.clone());
+        async move {
+            store.close().await.unwrap();
+            drop(store);
+            open(&path, &time).await
+        }
+    })
+}
+
+obsession_core::conformance!(make, index, reopen);

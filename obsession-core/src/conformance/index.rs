@@ -98,7 +98,7 @@ pub async fn index_lists_no_expired_record<S: SessionIndex>(at: Fixture<S>) {
     assert_eq!(at.scanned().await, [staying]);
 }
 
-/// The index never disagrees with the records: an update may change the subject.
+/// Index: an update may change the subject.
 pub async fn index_follows_a_changed_subject<S: SessionIndex>(at: Fixture<S>) {
     let mut record = at.created().await;
     for (subject, listed) in [
@@ -123,7 +123,7 @@ pub async fn index_follows_a_changed_subject<S: SessionIndex>(at: Fixture<S>) {
     }
 }
 
-/// The index never disagrees with the records: a delete takes the entry with it.
+/// Index: a delete takes the entry with it.
 pub async fn index_forgets_a_deleted_record<S: SessionIndex>(at: Fixture<S>) {
     let record = at.of("zoë").await;
     assert_eq!(
@@ -141,7 +141,7 @@ pub async fn index_forgets_a_deleted_record<S: SessionIndex>(at: Fixture<S>) {
     assert!(at.keys_of("zoë").await.is_empty());
 }
 
-/// The index never disagrees with the records: a create over an expired record.
+/// Index: a create over an expired record.
 pub async fn index_forgets_a_replaced_expired_record<S: SessionIndex>(at: Fixture<S>) {
     let soon = at.time.soon();
     let old = Record {
@@ -323,7 +323,7 @@ pub async fn index_counts_live_records<S: SessionIndex>(at: Fixture<S>) {
     assert_eq!(at.store.count().await.expect("count"), 5);
 }
 
-/// The index never disagrees with the records, whatever was done at once.
+/// Index: it agrees with the records whatever was done at once.
 pub async fn index_agrees_with_the_records_after_a_storm<S: SessionIndex>(at: Fixture<S>) {
     const SUBJECTS: [Option<&str>; 4] = [None, Some("a"), Some("b"), Some("c")];
     let mut keys = Vec::new();

@@ -40,7 +40,7 @@ pub async fn load_gives_back_a_large_body<S: SessionStore>(at: Fixture<S>) {
     assert!(loaded == record, "1 MiB came back otherwise");
 }
 
-/// A load gives this key's record: keys are compared whole, and case counts.
+/// Isolation: keys are compared whole, and case counts.
 pub async fn load_keeps_keys_apart_that_differ_in_one_character<S: SessionStore>(at: Fixture<S>) {
     let keys = [
         "AbCdEfGhIjKlMnO.",

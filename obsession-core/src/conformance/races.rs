@@ -1,11 +1,9 @@
 //! Many calls at once on one record.
 
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 
-use super::{Fixture, revision, rewritten};
+use super::{Fixture, rewritten};
 use crate::{Create, Delete, Record, SessionStore, Touch, Update};
 
 const ACTORS: usize = 16;
@@ -237,45 +235,5 @@ pub async fn race_of_deletes_has_one_winner<S: SessionStore>(at: Fixture<S>) {
             .filter(|answer| **answer == Delete::Deleted)
             .count();
         assert_eq!(winners, 1, "deletes that ended it");
-    }
-}
-
-/// Cancel-safe: a call that is dropped at its first await leaves a before or an after.
-pub async fn race_of_dropped_calls_leaves_before_or_after<S: SessionStore>(at: Fixture<S>) {
-    fn poll_once(call: impl Future) {
-        let _ = pin!(call)
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()));
-    }
-    for _ in 0..ROUNDS {
-        let old = at.created().await;
-        let new = Record {
-            subject: Some(Arc::from("new")),
-            ..rewritten(&old, b"new")
-        };
-        poll_once(at.store.update(old.revision, &new));
-        let seen = at.load(&old.key).await.expect("the record");
-        assert!(
-            seen == old || seen == new,
-            "neither before nor after: {seen:?}"
-        );
-
-        poll_once(at.store.create(&at.record()));
-        poll_once(at.store.touch(&old.key, old.expires_at));
-        poll_once(at.store.load(&old.key));
-        poll_once(at.store.delete_expired(1));
-
-        // The store is usable, and the write that may still be under way is one of the two.
-        let last = rewritten(&old, b"last");
-        match at.store.update(old.revision, &last).await.expect("update") {
-            Update::Updated => assert_eq!(at.load(&old.key).await, Some(last)),
-            Update::Conflict(current) => assert_eq!(current, new),
-            Update::Gone => panic!("the record is live"),
-        }
-        poll_once(at.store.delete(&old.key));
-        let _ = at.store.delete(&old.key).await.expect("delete");
-        assert_eq!(at.load(&old.key).await, None);
-        let gone = at.store.update(revision(), &new).await.expect("update");
-        assert_eq!(gone, Update::Gone);
     }
 }

@@ -122,7 +122,7 @@ pub async fn session_take_is_given_to_exactly_one<S: SessionStore>(at: Fixture<S
     );
 }
 
-/// Exactly-once cycling: of concurrent cycles one wins, and one token works afterwards.
+/// Exactly once: of concurrent cycles one wins, and one token works afterwards.
 pub async fn session_of_many_cycles_has_one_current_token<S: SessionStore>(at: Fixture<S>) {
     let manager = manager(&at);
     let old = stored(&manager).await;
@@ -219,7 +219,7 @@ pub async fn session_expires_by_its_idle_timeout_and_its_absolute_lifetime<S: Se
     );
 }
 
-/// Unknown tokens are never adopted, and knowing the key gives no access.
+/// Never adopted: neither an unknown token nor a guessed secret for a known key.
 pub async fn session_of_a_forged_token_is_nobodys<S: SessionStore>(at: Fixture<S>) {
     let manager = manager(&at);
     let id = stored(&manager).await;
@@ -237,7 +237,7 @@ pub async fn session_of_a_forged_token_is_nobodys<S: SessionStore>(at: Fixture<S
     assert!(manager.load_id(id).await.expect("load").is_some());
 }
 
-/// Emptying is a write like any other.
+/// Emptying: what was cleared is empty for the next request.
 pub async fn session_emptied_stays_empty<S: SessionStore>(at: Fixture<S>) {
     let manager = manager(&at);
     let id = stored(&manager).await;

@@ -1,0 +1,280 @@
+//! What a case works with: a store, its time, and what its author can do to it.
+
+use std::any::Any;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::recorded::{Calls, Recorded};
+use super::time::Time;
+use crate::{Create, Record, Revision, SessionId, SessionKey, SessionStore, Update};
+
+type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Reopen<S> = Box<dyn Fn(S) -> Later<S> + Send + Sync>;
+type Switch = Box<dyn Fn() -> Later<()> + Send + Sync>;
+
+/// An empty store for one case, and what can be done to it besides calling it.
+///
+/// A constructor that has nothing to add gives the store alone, or the store and something to keep
+/// as long as the store is used.
+pub struct Setup<S> {
+    store: S,
+    keepsake: Box<dyn Any + Send + Sync>,
+    reopen: Option<Reopen<S>>,
+    outage: Option<Outage>,
+    neighbour: Option<S>,
+}
+
+struct Outage {
+    begin: Switch,
+    end: Switch,
+}
+
+impl<S: SessionStore> Setup<S> {
+    /// This store.
+    pub fn new(store: S) -> Self {
+        Self {
+            store,
+            keepsake: Box::new(()),
+            reopen: None,
+            outage: None,
+            neighbour: None,
+        }
+    }
+
+    /// Keeps something as long as the store is used, such as its temporary folder or its server.
+    #[must_use]
+    pub fn keep(mut self, keepsake: impl Send + Sync + 'static) -> Self {
+        self.keepsake = Box::new((self.keepsake, keepsake));
+        self
+    }
+
+    /// How to close the store and open it again with what it had stored. It unlocks the cases
+    /// under `reopen`.
+    #[must_use]
+    pub fn reopen<F>(mut self, reopen: impl Fn(S) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = S> + Send + 'static,
+    {
+        self.reopen = Some(Box::new(move |store| Box::pin(reopen(store))));
+        self
+    }
+
+    /// How to make the store fail every call from here on, as an outage of its server would, and
+    /// how to end that. It unlocks the cases under `outage`.
+    #[must_use]
+    pub fn outage<B, E>(
+        mut self,
+        begin: impl Fn() -> B + Send + Sync + 'static,
+        end: impl Fn() -> E + Send + Sync + 'static,
+    ) -> Self
+    where
+        B: Future<Output = ()> + Send + 'static,
+        E: Future<Output = ()> + Send + 'static,
+    {
+        self.outage = Some(Outage {
+            begin: Box::new(move || Box::pin(begin())),
+            end: Box::new(move || Box::pin(end())),
+        });
+        self
+    }
+
+    /// Another empty store on the same server, with a prefix or a table of its own. It unlocks the
+    /// cases under `neighbour`.
+    #[must_use]
+    pub fn neighbour(mut self, neighbour: S) -> Self {
+        self.neighbour = Some(neighbour);
+        self
+    }
+
+    pub(crate) fn can_reopen(&self) -> bool {
+        self.reopen.is_some()
+    }
+
+    pub(crate) fn can_fail(&self) -> bool {
+        self.outage.is_some()
+    }
+
+    pub(crate) fn has_neighbour(&self) -> bool {
+        self.neighbour.is_some()
+    }
+
+    pub(crate) fn into_fixture(self, time: Time, calls: &Calls) -> Fixture<Recorded<S>> {
+        let Self {
+            store,
+            keepsake,
+            reopen,
+            outage,
+            neighbour,
+        } = self;
+        let record = |store| Recorded::new(store, calls.clone());
+        let (store, neighbour) = (Arc::new(record(store)), neighbour.map(record));
+        let calls = calls.clone();
+        let reopen = reopen.map(|reopen| -> Reopen<Recorded<S>> {
+            Box::new(move |store| {
+                let (opening, calls) = (reopen(store.into_inner()), calls.clone());
+                Box::pin(async move { Recorded::new(opening.await, calls) })
+            })
+        });
+        Fixture {
+            store,
+            time,
+            reopen,
+            outage,
+            neighbour,
+            _keepsake: keepsake,
+        }
+    }
+}
+
+/// What a constructor may give: a store, a store and something to keep as long, or a [`Setup`].
+pub trait IntoSetup {
+    /// The store.
+    type Store: SessionStore;
+
+    /// The setup.
+    fn into_setup(self) -> Setup<Self::Store>;
+}
+
+impl<S: SessionStore> IntoSetup for S {
+    type Store = S;
+
+    fn into_setup(self) -> Setup<S> {
+        Setup::new(self)
+    }
+}
+
+impl<S: SessionStore, K: Send + Sync + 'static> IntoSetup for (S, K) {
+    type Store = S;
+
+    fn into_setup(self) -> Setup<S> {
+        Setup::new(self.0).keep(self.1)
+    }
+}
+
+impl<S: SessionStore> IntoSetup for Setup<S> {
+    type Store = S;
+
+    fn into_setup(self) -> Self {
+        self
+    }
+}
+
+/// What a case works with.
+pub struct Fixture<S> {
+    /// The store under test, empty.
+    pub store: Arc<S>,
+    /// Its time.
+    pub time: Time,
+    reopen: Option<Reopen<S>>,
+    outage: Option<Outage>,
+    neighbour: Option<S>,
+    // After the store, so that it is dropped after it.
+    _keepsake: Box<dyn Any + Send + Sync>,
+}
+
+impl<S: SessionStore> Fixture<S> {
+    /// A record with a fresh key that is live for a while.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        let id = SessionId::generate(getrandom::fill).expect("random bytes");
+        Record {
+            key: id.key(),
+            revision: revision(),
+            subject: None,
+            created_at: self.time.now(),
+            expires_at: self.time.later(),
+            body: Arc::from(&b"body"[..]),
+        }
+    }
+
+    /// A record that has been created.
+    pub async fn created(&self) -> Record {
+        let record = self.record();
+        self.create(&record).await;
+        record
+    }
+
+    /// Creates `record`, which must be new.
+    pub async fn create(&self, record: &Record) {
+        let answer = self.store.create(record).await.expect("create");
+        assert_eq!(answer, Create::Created, "create of a new key");
+    }
+
+    /// The live record of `key`.
+    pub async fn load(&self, key: &SessionKey) -> Option<Record> {
+        self.store.load(key).await.expect("load")
+    }
+
+    /// Updates to `record`, which must replace `expected`.
+    pub async fn update(&self, expected: Revision, record: &Record) {
+        let answer = self.store.update(expected, record).await.expect("update");
+        assert_eq!(answer, Update::Updated, "update of the current revision");
+    }
+
+    /// The same store closed and opened again.
+    #[must_use]
+    pub async fn reopened(mut self) -> Self {
+        let open = self
+            .reopen
+            .take()
+            .expect("the constructor gives no `reopen`");
+        let store = Arc::try_unwrap(self.store).ok();
+        let store = open(store.expect("a case that holds its store alone")).await;
+        Self {
+            store: Arc::new(store),
+            reopen: Some(open),
+            ..self
+        }
+    }
+
+    /// The other store on the same server.
+    #[must_use]
+    pub fn neighbour(&self) -> &S {
+        let neighbour = self.neighbour.as_ref();
+        neighbour.expect("the constructor gives no `neighbour`")
+    }
+
+    /// Lets every call fail from here on.
+    pub async fn begin_outage(&self) {
+        let outage = self.outage.as_ref();
+        (outage.expect("the constructor gives no `outage`").begin)().await;
+    }
+
+    /// Lets calls work again.
+    pub async fn end_outage(&self) {
+        if let Some(outage) = &self.outage {
+            (outage.end)().await;
+        }
+    }
+}
+
+impl<S> fmt::Debug for Setup<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup").finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for Fixture<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fixture")
+            .field("time", &self.time)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A revision that was never used.
+#[must_use]
+pub fn revision() -> Revision {
+    Revision::fresh().expect("random bytes")
+}
+
+/// The same record after another write.
+#[must_use]
+pub fn rewritten(record: &Record, body: &[u8]) -> Record {
+    Record {
+        revision: revision(),
+        body: Arc::from(body),
+        ..record.clone()
+    }
+}

@@ -1,0 +1,72 @@
+//! Two stores on one server, with prefixes or tables of their own.
+
+use super::Fixture;
+use super::fixture::rewritten;
+use crate::{Create, Delete, Record, SessionStore, Touch, Update};
+
+/// Isolation: what one stores, the other neither loads nor changes.
+pub async fn neighbour_does_not_see_the_other_store<S: SessionStore>(at: Fixture<S>) {
+    let other = at.neighbour();
+    let record = at.created().await;
+    assert_eq!(other.load(&record.key).await.expect("load"), None);
+    let late = rewritten(&record, b"other");
+    assert_eq!(
+        other.update(record.revision, &late).await.expect("update"),
+        Update::Gone
+    );
+    let touched = other.touch(&record.key, at.time.later()).await;
+    assert_eq!(touched.expect("touch"), Touch::Gone);
+    assert_eq!(
+        other.delete(&record.key).await.expect("delete"),
+        Delete::Gone
+    );
+    assert_eq!(at.load(&record.key).await, Some(record));
+}
+
+/// Isolation: one key may be in both, as two records.
+pub async fn neighbour_may_have_the_same_key<S: SessionStore>(at: Fixture<S>) {
+    let other = at.neighbour();
+    let record = at.created().await;
+    let twin = rewritten(&record, b"twin");
+    assert_eq!(other.create(&twin).await.expect("create"), Create::Created);
+    assert_eq!(at.load(&record.key).await.as_ref(), Some(&record));
+    assert_eq!(
+        other.load(&record.key).await.expect("load").as_ref(),
+        Some(&twin)
+    );
+    assert_eq!(
+        at.store.delete(&record.key).await.expect("delete"),
+        Delete::Deleted
+    );
+    assert_eq!(other.load(&record.key).await.expect("load"), Some(twin));
+}
+
+/// Isolation: cleanup of one takes nothing of the other.
+pub async fn neighbour_is_not_cleaned_up<S: SessionStore>(at: Fixture<S>) {
+    let other = at.neighbour();
+    let soon = at.time.soon();
+    let mut live = Vec::new();
+    for n in 0..6 {
+        let record = Record {
+            expires_at: soon,
+            ..at.record()
+        };
+        at.create(&record).await;
+        let twin = Record {
+            key: record.key,
+            ..at.record()
+        };
+        assert_eq!(
+            other.create(&twin).await.expect("create"),
+            Create::Created,
+            "{n}"
+        );
+        live.push(twin);
+    }
+    at.time.reach(soon).await;
+    at.store.delete_expired(100).await.expect("cleanup");
+    assert_eq!(other.delete_expired(100).await.expect("cleanup"), 0);
+    for twin in live {
+        assert_eq!(other.load(&twin.key).await.expect("load"), Some(twin));
+    }
+}

@@ -1,0 +1,252 @@
+//! Running cases, and saying what went wrong.
+
+use std::any::Any;
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+
+use super::case::{self, Case};
+use super::fixture::{IntoSetup, Setup};
+use super::recorded::{Calls, Recorded};
+use super::report::{Outcome, Report, Verdict};
+use super::time::Time;
+use crate::{SessionIndex, SessionStore};
+
+/// How long a case may take.
+const TIME_LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs every case that a [`SessionStore`] must pass, each on a store of its own from `make`, and
+/// says how each went.
+///
+/// The cases that need a reopened store or an outage run if the constructor gives them
+/// ([`Setup::reopen`], [`Setup::outage`],
+/// [`Setup::neighbour`]); else they are [`Verdict::NotChecked`].
+///
+/// ```
+/// use obsession_core::MemoryStore;
+/// use obsession_core::conformance::{Time, run};
+///
+/// let report = run(async |time: Time| MemoryStore::builder().clock(time.clock()).build());
+/// assert!(report.is_passed(), "{report}");
+/// ```
+pub fn run<M, F>(make: M) -> Report
+where
+    M: Fn(Time) -> F,
+    F: Future<Output: IntoSetup>,
+{
+    let abilities = Abilities::of(&make);
+    let mut runs = Runs::new(&make);
+    runs.all(&case::of_stores());
+    runs.all_if(abilities.reopens, NO_REOPEN, &case::of_reopening());
+    runs.all_if(abilities.fails, NO_OUTAGE, &case::of_outages());
+    runs.all_if(abilities.neighbours, NO_NEIGHBOUR, &case::of_neighbours());
+    runs.report
+}
+
+/// As [`run`], for a [`SessionIndex`].
+pub fn run_index<M, F>(make: M) -> Report
+where
+    M: Fn(Time) -> F,
+    F: Future<Output: IntoSetup<Store: SessionIndex>>,
+{
+    let abilities = Abilities::of(&make);
+    let mut report = run(&make);
+    let mut runs = Runs::new(&make);
+    runs.all(&case::of_indexes());
+    runs.all_if(abilities.reopens, NO_REOPEN, &case::of_reopening_indexes());
+    report.outcomes.append(&mut runs.report.outcomes);
+    report
+}
+
+const NO_REOPEN: &str = "the constructor gives no `reopen`";
+const NO_OUTAGE: &str = "the constructor gives no `outage`";
+
+const NO_NEIGHBOUR: &str = "the constructor gives no `neighbour`";
+
+/// Runs the case of this name, and panics with an explanation if it fails. What `conformance!`
+/// makes of each case.
+#[doc(hidden)]
+pub fn check<M, F>(make: M, name: &str)
+where
+    M: Fn(Time) -> F,
+    F: Future<Output: IntoSetup>,
+{
+    let groups = [
+        case::of_stores(),
+        case::of_reopening(),
+        case::of_outages(),
+        case::of_neighbours(),
+    ];
+    explain(
+        &make,
+        groups.into_iter().flatten().find(|case| case.name == name),
+    );
+}
+
+/// As [`check`], for the cases of an index.
+#[doc(hidden)]
+pub fn check_index<M, F>(make: M, name: &str)
+where
+    M: Fn(Time) -> F,
+    F: Future<Output: IntoSetup<Store: SessionIndex>>,
+{
+    let groups = [case::of_indexes(), case::of_reopening_indexes()];
+    explain(
+        &make,
+        groups.into_iter().flatten().find(|case| case.name == name),
+    );
+}
+
+/// Panics unless the suite has a case of each name.
+#[doc(hidden)]
+pub fn names_cases(names: &[&str]) {
+    let cases = case::names();
+    for name in names {
+        assert!(cases.contains(name), "the suite has no case {name:?}");
+    }
+}
+
+fn explain<M, F, S>(make: &M, case: Option<Case<Recorded<S>>>)
+where
+    M: Fn(Time) -> F,
+    F: Future<Output: IntoSetup<Store = S>>,
+    S: SessionStore,
+{
+    let case = case.expect("a case of the suite");
+    match run_case(make, &case).verdict {
+        Verdict::Passed => {}
+        Verdict::Failed(explanation) | Verdict::TimedOut(explanation) => panic!("{explanation}"),
+        Verdict::NotChecked(reason) => panic!("not checked: {reason}"),
+    }
+}
+
+/// What the constructor can do besides making a store.
+struct Abilities {
+    reopens: bool,
+    fails: bool,
+    neighbours: bool,
+}
+
+impl Abilities {
+    fn of<M, F>(make: &M) -> Self
+    where
+        M: Fn(Time) -> F,
+        F: Future<Output: IntoSetup>,
+    {
+        runtime().block_on(async {
+            let setup: Setup<_> = make(Time::new()).await.into_setup();
+            Self {
+                reopens: setup.can_reopen(),
+                fails: setup.can_fail(),
+                neighbours: setup.has_neighbour(),
+            }
+        })
+    }
+}
+
+struct Runs<'a, M> {
+    make: &'a M,
+    report: Report,
+}
+
+impl<'a, M, F> Runs<'a, M>
+where
+    M: Fn(Time) -> F,
+    F: Future<Output: IntoSetup>,
+{
+    fn new(make: &'a M) -> Self {
+        Self {
+            make,
+            report: Report::default(),
+        }
+    }
+
+    fn all(&mut self, cases: &[Case<Recorded<<F::Output as IntoSetup>::Store>>]) {
+        let outcomes = cases.iter().map(|case| run_case(self.make, case));
+        self.report.outcomes.extend(outcomes);
+    }
+
+    fn all_if(
+        &mut self,
+        able: bool,
+        reason: &'static str,
+        cases: &[Case<Recorded<<F::Output as IntoSetup>::Store>>],
+    ) {
+        if able {
+            return self.all(cases);
+        }
+        let outcomes = cases
+            .iter()
+            .map(|case| Outcome::new(case, Verdict::NotChecked(reason), Duration::ZERO));
+        self.report.outcomes.extend(outcomes);
+    }
+}
+
+fn run_case<M, F, S>(make: &M, case: &Case<Recorded<S>>) -> Outcome
+where
+    M: Fn(Time) -> F,
+    F: Future<Output: IntoSetup<Store = S>>,
+    S: SessionStore,
+{
+    let calls = Calls::default();
+    let start = Instant::now();
+    let runtime = runtime();
+    let ended = runtime.block_on(async {
+        let time = Time::new();
+        let fixture = make(time.clone())
+            .await
+            .into_setup()
+            .into_fixture(time, &calls);
+        let running = tokio::spawn((case.run)(fixture));
+        tokio::time::timeout(TIME_LIMIT, running).await
+    });
+    // What a case has left behind does not hold the others up.
+    runtime.shutdown_background();
+    let verdict = match ended {
+        Ok(Ok(())) => Verdict::Passed,
+        Ok(Err(error)) => {
+            let panic = error.try_into_panic();
+            let said = panic.map_or_else(|error| error.to_string(), |panic| message(&*panic));
+            Verdict::Failed(explanation(case, &calls, &said))
+        }
+        Err(_) => {
+            let said = format!("it did not end within {TIME_LIMIT:?}");
+            Verdict::TimedOut(explanation(case, &calls, &said))
+        }
+    };
+    Outcome::new(case, verdict, start.elapsed())
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it panicked".to_owned())
+}
+
+/// What was promised, what was done, what came back, and where to read on.
+fn explanation<S>(case: &Case<S>, calls: &Calls, said: &str) -> String {
+    let mut text = format!("{} failed\n", case.name);
+    let indented = |text: &str| text.replace('\n', "\n             ");
+    if let Some(clause) = case.clause() {
+        let _ = writeln!(text, "  promised   {}: {}", clause.name, clause.promise);
+    }
+    let _ = writeln!(text, "  the case   {}", case.sentence());
+    for (n, call) in calls.lines().iter().enumerate() {
+        let label = if n == 0 { "was done" } else { "" };
+        let _ = writeln!(text, "  {label:10} {}", indented(call));
+    }
+    let _ = writeln!(text, "  came back  {}", indented(said));
+    if let Some(clause) = case.clause() {
+        let _ = writeln!(text, "  read on    {}", clause.read_on);
+    }
+    text
+}
