@@ -173,7 +173,11 @@ async fn no_token_stands_in_logs_answers_or_database_files() {
         let mut written = contents(folder.path());
         demo.interrupt();
         let (status, log) = demo.wait();
-        assert!(status.success());
+        assert!(
+            status.success(),
+            "{store} {status:?} {}",
+            String::from_utf8_lossy(&log[log.len().saturating_sub(3000)..])
+        );
         written.extend(contents(folder.path()));
 
         assert!(tokens.len() >= 40, "{} tokens", tokens.len());
