@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 
 const DOCUMENT: &str = "obsession-core/docs/coming-from-python.md";
-const SUITE: &str = "obsession-core/src/conformance.rs";
+const SUITE: &str = "obsession-core/src/conformance/case.rs";
 const BEHAVIOURS: &str = "## The 63 behaviours";
 const BUGS: &str = "## The 30 bugs";
 
