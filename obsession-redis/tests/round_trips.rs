@@ -52,8 +52,8 @@ async fn scenarios(
 ) -> Vec<(&'static str, u64)> {
     let manager = SessionManager::builder_indexed(store.clone())
         .lifetime(Lifetime::new(
-            Duration::from_mins(30),
-            Duration::from_hours(24),
+            Duration::from_secs(30 * 60),
+            Duration::from_secs(24 * 60 * 60),
         ))
         .build();
     let mut counted = Vec::new();
