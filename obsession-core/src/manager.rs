@@ -24,6 +24,8 @@ use crate::{
 
 /// Longer than anybody waits, and short enough to be added to every instant.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// By how much a clock may step back without a deadline being taken for one that cannot be.
+const CLOCK_STEP: Duration = Duration::from_secs(60);
 /// How long after its replacement an old token is taken for a request that was under way.
 const LATE: Duration = Duration::from_secs(60);
 
@@ -205,6 +207,14 @@ impl Shared {
             Err(error) => return Err(error),
         };
         if now >= self.effective(&body).limit(record.created_at) {
+            return Ok(Base::Absent(Absent::NotFound));
+        }
+        if let Some(own) = body.head.lifetime
+            && record.expires_at > now.saturating_add(own.idle()).saturating_add(CLOCK_STEP)
+            && now >= body.head.written_at.saturating_add(own.idle())
+        {
+            // No use of the session under its own lifetime can have moved the deadline that far: a
+            // request that loaded it before that lifetime was set has touched it afterwards.
             return Ok(Base::Absent(Absent::NotFound));
         }
         if !body.head.hash.matches(&self.hasher.hash(id)) {

@@ -296,3 +296,26 @@ async fn remember_me_is_told_and_told_again() {
     let told = session.finish(true).await.unwrap();
     assert_eq!(told, ClientAction::Set { id, max_age: None });
 }
+
+/// A request that had loaded the session touched it after another one had given it a shorter
+/// lifetime, and it was served long after that had passed.
+#[tokio::test]
+async fn a_late_touch_does_not_undo_a_shorter_lifetime() {
+    let at = at();
+    let id = at.stored().await;
+    at.pass(3 * 24 * 60 * 60);
+    let late = at.open(&id);
+    late.contains("cart").await.unwrap();
+    let shorter = at.other(&id);
+    let five_minutes = Duration::from_secs(300);
+    shorter
+        .set_lifetime(Lifetime::new(five_minutes, five_minutes * 2000))
+        .unwrap();
+    shorter.save().await.unwrap();
+    let _ = late.finish(true).await.unwrap();
+    assert!(late.activity().touched);
+    at.pass(299);
+    assert!(at.names(&id).await.is_some());
+    at.pass(2);
+    assert!(at.names(&id).await.is_none());
+}
