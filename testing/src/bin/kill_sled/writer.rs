@@ -73,7 +73,6 @@ async fn write(manager: SessionManager, mut mine: Vec<Mine>, mut random: Random)
             println!("ok {key}");
             continue;
         }
-        session.update("n", |n: &mut u64| *n += 1).await?;
         let mut subject = subject;
         match chance {
             20..40 => session.cycle()?,
@@ -84,6 +83,10 @@ async fn write(manager: SessionManager, mut mine: Vec<Mine>, mut random: Random)
             }
             _ => {}
         }
+        // After the sign-in, which leaves nothing of another user before, and so from the number
+        // that is known here.
+        let next = n + 1;
+        session.update("n", move |n: &mut u64| *n = next).await?;
         mine.push(save(&session, n + 1, subject).await?);
     }
 }
