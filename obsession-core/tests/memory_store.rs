@@ -200,21 +200,28 @@ async fn what_was_loaded_and_changed_changes_nothing_until_it_is_saved() {
 #[test]
 #[ignore = "a measurement, for two idle processors: cargo test --release -- --ignored two_threads"]
 fn two_threads_do_more_on_one_store_than_one() {
-    let (one, two) = (0..12).fold((Duration::MAX, Duration::MAX), |(one, two), _| {
+    // The shortest of several, taken in turns: what else the machine does makes them longer.
+    let (mut alone, mut shared, mut apart) = (Duration::MAX, Duration::MAX, Duration::MAX);
+    for _ in 0..12 {
         let (a, b) = (MemoryStore::new(), MemoryStore::new());
-        (one.min(run([&a, &a])), two.min(run([&a, &b])))
-    });
-    let slower = one.as_secs_f64() / two.as_secs_f64();
-    println!("two threads on one store {one:?}, on two stores {two:?}: {slower:.2}");
+        alone = alone.min(run(&[&a]));
+        shared = shared.min(run(&[&a, &a]));
+        apart = apart.min(run(&[&a, &b]));
+    }
+    let ratio = |two: Duration| 2.0 * alone.as_secs_f64() / two.as_secs_f64();
+    let (gain, most) = (ratio(shared), ratio(apart));
+    println!(
+        "a second thread makes {gain:.2} of one's throughput, on a store of its own {most:.2}"
+    );
     assert!(
-        slower < 2.0,
-        "two threads slow each other down {slower:.2} times"
+        gain > 1.0,
+        "a second thread makes the store slower: {gain:.2}"
     );
 }
 
-/// How long two threads take that load and update sessions, each its own: from the first that
+/// How long threads take that load and update sessions, each its own: from the first that
 /// begins to the last that ends.
-fn run(stores: [&MemoryStore; 2]) -> Duration {
+fn run(stores: &[&MemoryStore]) -> Duration {
     const SESSIONS: usize = 1_000;
     const ROUNDS: usize = if cfg!(debug_assertions) { 10 } else { 60 };
     let start = std::sync::Barrier::new(stores.len());
@@ -250,9 +257,12 @@ fn run(stores: [&MemoryStore; 2]) -> Duration {
     };
     let times = std::thread::scope(|scope| {
         let work = &work;
-        let [a, b] = stores;
-        let threads = [scope.spawn(move || work(a)), scope.spawn(move || work(b))];
-        threads.map(|thread| thread.join().unwrap())
+        let threads: Vec<_> = stores
+            .iter()
+            .map(|store| scope.spawn(move || work(store)))
+            .collect();
+        let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+        joined.collect::<Vec<_>>()
     });
     let begun = times.iter().map(|(begun, _)| *begun).min().unwrap();
     let ended = times.iter().map(|(_, ended)| *ended).max().unwrap();
