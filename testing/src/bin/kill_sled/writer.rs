@@ -83,10 +83,12 @@ async fn write(manager: SessionManager, mut mine: Vec<Mine>, mut random: Random)
             }
             _ => {}
         }
-        // After the sign-in, which leaves nothing of another user before, and so from the number
-        // that is known here.
-        let next = n + 1;
-        session.update("n", move |n: &mut u64| *n = next).await?;
+        if session.contains("n").await? {
+            session.update("n", |n: &mut u64| *n += 1).await?;
+        } else {
+            // Another user has signed in, and nothing is left of the one before.
+            session.insert("n", &(n + 1))?;
+        }
         mine.push(save(&session, n + 1, subject).await?);
     }
 }
