@@ -85,8 +85,8 @@ async fn an_interrupt_lets_requests_finish() {
         let client = demo.client();
         client.post("/visit", "").await;
         let slow = client.clone();
-        let note = tokio::spawn(async move { slow.post("/note/slow?wait_ms=700", "kept").await });
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let note = tokio::spawn(async move { slow.post("/note/slow?wait_ms=2000", "kept").await });
+        tokio::time::sleep(Duration::from_millis(700)).await;
         demo.interrupt();
         let answer = note.await.unwrap();
         assert_eq!(answer.status, StatusCode::OK, "{store}");

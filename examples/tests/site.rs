@@ -132,9 +132,9 @@ async fn a_note_that_ends_after_the_sign_out_revives_nothing() {
     on_every_store(|client, _| async move {
         client.submit("/sign-in", "user=zo%C3%AB").await;
         let (late, tab) = (client.copy(), client.copy());
-        let note = tokio::spawn(async move { late.post("/note/late?wait_ms=400", "x").await });
+        let note = tokio::spawn(async move { late.post("/note/late?wait_ms=1500", "x").await });
         // Until the note has loaded the session, which it does before it waits.
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
         client.post("/sign-out", "").await;
         let answer = note.await.unwrap();
         assert_eq!(answer.status, StatusCode::CONFLICT);
