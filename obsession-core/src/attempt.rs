@@ -103,7 +103,7 @@ impl State {
         let changed = self.view.differs(body);
         let reissue = self.id.is_some() && reissue_due(body, max_age, now);
         if !(changed || renew && reissue) {
-            self.trash.append(&mut self.log);
+            self.throw_away(self.log.len());
             self.view = View::default();
             return Ok(None);
         }
@@ -179,8 +179,7 @@ impl State {
             cycled = attempt.cycled,
             "session written"
         );
-        let covered = self.log.drain(..attempt.covers.min(self.log.len()));
-        self.trash.extend(covered);
+        self.throw_away(attempt.covers);
         self.view.settle(&self.log);
         self.activity.created |= attempt.expected.is_none();
         self.activity.cycled |= attempt.cycled;

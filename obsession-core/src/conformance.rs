@@ -21,10 +21,11 @@
 //!   long as the store is used, such as its temporary folder: `(store, folder)`; or a [`Setup`].
 //! * A store that decides expiry by a clock of this process takes [`Time::clock`], and the cases
 //!   set it. A store that decides by another clock does not, and the cases wait: milliseconds.
-//! * `conformance!(make)` checks a [`SessionStore`](crate::SessionStore), and after the constructor stands what else
-//!   there is to check, in any order: `index` for a [`SessionIndex`](crate::SessionIndex), `reopen`
-//!   if the constructor gives [`Setup::reopen`], `outage` if it gives [`Setup::outage`], `neighbour`
-//!   if it gives [`Setup::neighbour`]. What is not named shows as ignored, *not checked*.
+//! * `conformance!(make)` checks a [`SessionStore`](crate::SessionStore). After the constructor
+//!   stands what else there is to check, in any order: `index` for a
+//!   [`SessionIndex`](crate::SessionIndex), `reopen` if the constructor gives [`Setup::reopen`],
+//!   `outage` if it gives [`Setup::outage`], `neighbour` if it gives [`Setup::neighbour`]. What is
+//!   not named shows as ignored, *not checked*.
 //! * `conformance!(make, index; ignore a_case = "the reason", another_case = "its reason")` marks
 //!   cases as ignored, with your reason.
 //! * [`run`] and [`run_index`] give a [`Report`] instead of tests: a table, or JSON.

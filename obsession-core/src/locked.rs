@@ -30,6 +30,6 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        self.trash.append(&mut self.state.trash);
+        self.trash = std::mem::take(&mut self.state.trash);
     }
 }

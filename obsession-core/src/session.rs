@@ -25,6 +25,10 @@ use crate::{Error, Lifetime, Record, SessionManager};
 /// then sees the newer one, and no increment is lost. [`insert`](Self::insert) puts down a value
 /// whatever was there.
 ///
+/// If that other request has replaced the token, it depends. After a sign-in the changes of this one
+/// are dropped, since they came with the token before it. After a plain [`cycle`](Self::cycle) they
+/// are still written, but from then on this request sees nothing and changes nothing.
+///
 /// ```
 /// # use obsession_core::{MemoryStore, SessionManager};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), obsession_core::Error> {

@@ -129,16 +129,17 @@ impl State {
         matches!(self.base, Base::Absent(Absent::Deleted))
     }
 
-    /// The session was loaded: the changes made so far are seen over what was found.
+    /// The session was loaded. The changes made so far are the same over whatever was found, but for
+    /// a sign-in, which depends on who was signed in before.
     pub(crate) fn loaded(&mut self, base: Base) -> Result<(), Error> {
         self.base = base;
-        self.view = View::default();
-        let live = match &self.base {
-            Base::Live(live) => Some(live),
-            _ => None,
-        };
-        for change in &mut self.log {
-            self.view.apply(change, live)?;
+        if let Base::Live(live) = &self.base
+            && self.view.subject.is_some()
+        {
+            self.view = View::default();
+            for change in &mut self.log {
+                self.view.apply(change, Some(live))?;
+            }
         }
         Ok(())
     }
@@ -208,8 +209,18 @@ impl State {
     /// Empties the log.
     pub(crate) fn forget(&mut self) {
         self.drops += u32::from(!self.log.is_empty());
-        self.trash.append(&mut self.log);
+        self.throw_away(self.log.len());
         self.view = View::default();
+    }
+
+    /// Takes the first changes out of the log, to be dropped without the lock.
+    pub(crate) fn throw_away(&mut self, count: usize) {
+        if count >= self.log.len() && self.trash.is_empty() {
+            std::mem::swap(&mut self.log, &mut self.trash);
+        } else {
+            let done = self.log.drain(..count.min(self.log.len()));
+            self.trash.extend(done);
+        }
     }
 
     /// Drops the changes that no call to the store carries.
