@@ -9,6 +9,7 @@ mod store;
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use obsession_hyper::{Cookie, SessionService};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
 
 use crate::options::Options;
 use crate::routes::App;
@@ -31,6 +33,9 @@ const GRACE: Duration = Duration::from_secs(10);
 #[tokio::main]
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // Below that, sled logs while it is torn down, at times from a thread that is ending. There is
+    // nothing left to format a line with then, and the process would abort instead of stopping.
+    let filter = filter.add_directive(Directive::from_str("sled=info").unwrap_or_default());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
