@@ -72,11 +72,17 @@ impl SessionStore for MapStore {
         )
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<Touch, StoreError> {
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+    ) -> Result<Touch, StoreError> {
         let (mut records, now) = self.locked();
         Ok(
             match records.get_mut(key).filter(|record| record.is_live(now)) {
                 None => Touch::Gone,
+                Some(record) if record.revision != expected => Touch::Changed,
                 Some(record) => {
                     record.expires_at = record.expires_at.max(expires_at);
                     Touch::Touched

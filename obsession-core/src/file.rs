@@ -141,9 +141,14 @@ impl SessionStore for FileStore {
             .await
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<Touch, StoreError> {
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+    ) -> Result<Touch, StoreError> {
         let key = *key;
-        self.write(move |sessions| sessions.touch(&key, expires_at))
+        self.write(move |sessions| sessions.touch(&key, expected, expires_at))
             .await
     }
 

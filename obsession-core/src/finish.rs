@@ -105,12 +105,12 @@ impl Session {
             let due = |live| shared.touch_due(live, shared.clock.now());
             state
                 .live()
-                .and_then(|live| Some((live.record.key, due(live)?)))
+                .and_then(|live| Some((live.record.key, live.record.revision, due(live)?)))
         };
-        let Some((key, deadline)) = due else {
+        let Some((key, revision, deadline)) = due else {
             return Ok(());
         };
-        let answer = shared.touch(&key, deadline, until).await?;
+        let answer = shared.touch(&key, revision, deadline, until).await?;
         let mut state = self.state();
         match answer {
             Touch::Touched => {
@@ -119,6 +119,8 @@ impl Session {
                     live.record.expires_at = deadline;
                 }
             }
+            // Whoever wrote it since has set its deadline.
+            Touch::Changed => {}
             Touch::Gone => {
                 state.ended();
             }

@@ -18,14 +18,12 @@ use crate::session::Session;
 use crate::source::{Fixed, IdSource};
 use crate::state::{Absent, Base};
 use crate::{
-    Cleanup, Clock, Error, Lifetime, Presented, Record, Serializer, SessionId, SessionIndex,
-    SessionInfo, SessionKey, SessionStore, StoreError, SystemClock, Timestamp, Touch,
+    Cleanup, Clock, Error, Lifetime, Presented, Record, Revision, Serializer, SessionId,
+    SessionIndex, SessionInfo, SessionKey, SessionStore, StoreError, SystemClock, Timestamp, Touch,
 };
 
 /// Longer than anybody waits, and short enough to be added to every instant.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// By how much a clock may step back without a deadline being taken for one that cannot be.
-const CLOCK_STEP: Duration = Duration::from_secs(60);
 /// How long after its replacement an old token is taken for a request that was under way.
 const LATE: Duration = Duration::from_secs(60);
 
@@ -209,14 +207,6 @@ impl Shared {
         if now >= self.effective(&body).limit(record.created_at) {
             return Ok(Base::Absent(Absent::NotFound));
         }
-        if let Some(own) = body.head.lifetime
-            && record.expires_at > now.saturating_add(own.idle()).saturating_add(CLOCK_STEP)
-            && now >= body.head.written_at.saturating_add(own.idle())
-        {
-            // No use of the session under its own lifetime can have moved the deadline that far: a
-            // request that loaded it before that lifetime was set has touched it afterwards.
-            return Ok(Base::Absent(Absent::NotFound));
-        }
         if !body.head.hash.matches(&self.hasher.hash(id)) {
             let late = now.saturating_since(body.head.cycled_at) < LATE;
             tracing::info!(%key, late, "a token that is not the current one was presented");
@@ -243,10 +233,11 @@ impl Shared {
     pub(crate) async fn touch(
         &self,
         key: &SessionKey,
+        expected: Revision,
         deadline: Timestamp,
         until: Instant,
     ) -> Result<Touch, StoreError> {
-        let touching = self.store.touch(key, deadline);
+        let touching = self.store.touch(key, expected, deadline);
         bounded(until, touching, StoreError::unknown(LATE_STORE)).await
     }
 

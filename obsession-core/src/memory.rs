@@ -133,13 +133,21 @@ impl SessionStore for MemoryStore {
         }
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<Touch, StoreError> {
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+    ) -> Result<Touch, StoreError> {
         let now = self.shared.clock.now();
         let mut shard = self.shared.shard(key);
         let Shard { records, deadlines } = &mut *shard;
         let Some(record) = records.get_mut(key).filter(|record| record.is_live(now)) else {
             return Ok(Touch::Gone);
         };
+        if record.revision != expected {
+            return Ok(Touch::Changed);
+        }
         if expires_at > record.expires_at {
             deadlines.remove(&(record.expires_at, *key));
             deadlines.insert((expires_at, *key));

@@ -61,15 +61,22 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     /// The store failed, and says whether the write may have been applied.
     async fn update(&self, expected: Revision, record: &Record) -> Result<Update, StoreError>;
 
-    /// Moves the deadline of the live record of `key` to `expires_at`, if that is later.
+    /// Moves the deadline of the live record of `key` to `expires_at`, if its revision is
+    /// `expected` and that is later.
     ///
     /// An earlier `expires_at` changes nothing and is [`Touch::Touched`] all the same. The
-    /// revision stays: a touch is no conflict for an update.
+    /// revision stays: a touch is no conflict for an update. A write sets the deadline itself, and
+    /// maybe a shorter lifetime, so a touch that was meant for the revision before comes too late.
     ///
     /// # Errors
     ///
     /// The store failed, and says whether the deadline may have moved.
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<Touch, StoreError>;
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+    ) -> Result<Touch, StoreError>;
 
     /// Ends the record of `key`. From the acknowledgement on, nothing but a create with this key
     /// makes it load again.
@@ -186,6 +193,8 @@ pub enum Update {
 pub enum Touch {
     /// The deadline is the one asked for, or a later one.
     Touched,
+    /// The live record has another revision. Nothing changed.
+    Changed,
     /// There is no live record of this key. Nothing changed.
     Gone,
 }
@@ -215,8 +224,13 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         (**self).update(expected, record).await
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<Touch, StoreError> {
-        (**self).touch(key, expires_at).await
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+    ) -> Result<Touch, StoreError> {
+        (**self).touch(key, expected, expires_at).await
     }
 
     async fn delete(&self, key: &SessionKey) -> Result<Delete, StoreError> {

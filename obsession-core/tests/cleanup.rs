@@ -110,8 +110,13 @@ impl SessionStore for Watched {
         self.store.update(expected, record).await
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<Touch, StoreError> {
-        self.store.touch(key, expires_at).await
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+    ) -> Result<Touch, StoreError> {
+        self.store.touch(key, expected, expires_at).await
     }
 
     async fn delete(&self, key: &SessionKey) -> Result<Delete, StoreError> {

@@ -86,7 +86,10 @@ async fn a_store_that_is_opened_again_has_everything() {
         expires_at: LATER.saturating_add(Duration::from_secs(1)),
         ..second.clone()
     };
-    let answer = store.touch(&second.key, touched.expires_at).await.unwrap();
+    let answer = store
+        .touch(&second.key, second.revision, touched.expires_at)
+        .await
+        .unwrap();
     assert_eq!(answer, Touch::Touched);
     assert_eq!(store.delete(&third.key).await.unwrap(), Delete::Deleted);
     records = vec![updated, touched];
@@ -233,7 +236,11 @@ async fn a_directory_that_is_gone_is_an_error_and_not_no_session() {
         store.load(&old.key).await.unwrap_err().effect(),
         store.load(&none.key).await.unwrap_err().effect(),
         store.update(old.revision, &new).await.unwrap_err().effect(),
-        store.touch(&old.key, LATER).await.unwrap_err().effect(),
+        store
+            .touch(&old.key, old.revision, LATER)
+            .await
+            .unwrap_err()
+            .effect(),
         store.create(&none).await.unwrap_err().effect(),
         store.delete(&old.key).await.unwrap_err().effect(),
         store.delete(&none.key).await.unwrap_err().effect(),
@@ -264,7 +271,10 @@ async fn damaged(damage: impl FnOnce(&TempDir, &Path)) {
             store.load(&one.key).await.unwrap_err(),
             store.create(&new).await.unwrap_err(),
             store.update(one.revision, &new).await.unwrap_err(),
-            store.touch(&one.key, Timestamp::MAX).await.unwrap_err(),
+            store
+                .touch(&one.key, one.revision, Timestamp::MAX)
+                .await
+                .unwrap_err(),
         ] {
             assert_eq!(error.effect(), Effect::NotApplied);
             assert!(std::error::Error::source(&error).is_some(), "{error:?}");

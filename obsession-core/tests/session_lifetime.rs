@@ -313,7 +313,12 @@ async fn a_late_touch_does_not_undo_a_shorter_lifetime() {
         .unwrap();
     shorter.save().await.unwrap();
     let _ = late.finish(true).await.unwrap();
-    assert!(late.activity().touched);
+    assert!(!late.activity().touched && !late.activity().dropped);
+    assert_eq!(at.store.calls(), ["load", "touch"]);
+    assert_eq!(
+        expires_at(&at, &id).await,
+        at.clock.now().saturating_add(five_minutes)
+    );
     at.pass(299);
     assert!(at.names(&id).await.is_some());
     at.pass(2);

@@ -80,6 +80,7 @@ impl Operation for UpdateRecord {
 
 pub(crate) struct TouchRecord {
     pub(crate) key: SessionKey,
+    pub(crate) expected: Revision,
     pub(crate) expires_at: Timestamp,
 }
 
@@ -89,6 +90,9 @@ impl Operation for TouchRecord {
     fn run(&self, view: &View<'_>) -> Result<Touch, Trouble> {
         match view.head(&self.key)? {
             Some(old) if old.record.is_live(view.now) => {
+                if old.record.revision != self.expected {
+                    return Ok(Touch::Changed);
+                }
                 if self.expires_at > old.record.expires_at {
                     view.touch(old, self.expires_at)?;
                 }

@@ -118,9 +118,18 @@ impl SessionStore for SledStore {
         self.queue.call(UpdateRecord { expected, record }).await
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<Touch, StoreError> {
-        let key = *key;
-        self.queue.call(TouchRecord { key, expires_at }).await
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+    ) -> Result<Touch, StoreError> {
+        let touch = TouchRecord {
+            key: *key,
+            expected,
+            expires_at,
+        };
+        self.queue.call(touch).await
     }
 
     async fn delete(&self, key: &SessionKey) -> Result<Delete, StoreError> {
@@ -330,7 +339,10 @@ mod tests {
         }
         let refusals = [
             store.load(&record.key).await.unwrap_err(),
-            store.touch(&record.key, Timestamp::MAX).await.unwrap_err(),
+            store
+                .touch(&record.key, record.revision, Timestamp::MAX)
+                .await
+                .unwrap_err(),
             store.count().await.unwrap_err(),
             store.close().await.unwrap_err(),
             store.create(&record).await.unwrap_err(),

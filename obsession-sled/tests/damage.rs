@@ -55,7 +55,7 @@ async fn it_is_an_error_for_every_call_but_delete() {
     assert_damaged(store.load(&key(2)).await);
     assert_damaged(store.create(&later).await);
     assert_damaged(store.update(later.revision, &later).await);
-    assert_damaged(store.touch(&key(2), later.expires_at).await);
+    assert_damaged(store.touch(&key(2), later.revision, later.expires_at).await);
     assert_eq!(store.delete(&key(2)).await.unwrap(), Delete::Deleted);
     assert_eq!(store.load(&key(2)).await.unwrap(), None);
     create(&store, [later]).await;

@@ -21,9 +21,11 @@ async fn cleanup_takes_the_oldest_first_in_steps_and_spares_the_living() {
         expires_at: Timestamp::from_millis(1000 + n),
         ..of("zoë", record(n))
     };
-    create(&store, (0..300).map(ends)).await;
+    let records: Vec<_> = (0..300).map(ends).collect();
+    create(&store, records.clone()).await;
     let later = Timestamp::from_millis(9000);
-    assert_eq!(store.touch(&key(3), later).await.unwrap(), Touch::Touched);
+    let touched = store.touch(&key(3), records[3].revision, later).await;
+    assert_eq!(touched.unwrap(), Touch::Touched);
     clock.advance(Duration::from_millis(1199));
     assert_eq!(store.count().await.unwrap(), 101);
     assert_eq!(store.delete_expired(150).await.unwrap(), 150);
@@ -54,13 +56,13 @@ async fn the_count_stays_right_through_every_kind_of_change() {
         ..record(n)
     };
     assert_eq!(store.count().await.unwrap(), 0);
-    create(&store, (0..10).map(|n| ends(n, 1000))).await;
+    let records: Vec<_> = (0..10).map(|n| ends(n, 1000)).collect();
+    create(&store, records.clone()).await;
     assert_eq!(store.count().await.unwrap(), 10);
     let _ = store.delete(&key(0)).await.unwrap();
-    let _ = store
-        .touch(&key(1), Timestamp::from_millis(2000))
-        .await
-        .unwrap();
+    let later = Timestamp::from_millis(2000);
+    let touched = store.touch(&key(1), records[1].revision, later).await;
+    assert_eq!(touched.unwrap(), Touch::Touched);
     assert_eq!(store.count().await.unwrap(), 9);
     clock.advance(Duration::from_secs(1));
     assert_eq!(store.count().await.unwrap(), 1);

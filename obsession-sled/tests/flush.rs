@@ -84,7 +84,10 @@ async fn what_changes_nothing_costs_no_flush() {
     assert_eq!(store.create(&there).await.unwrap(), Create::Created);
     assert_eq!(store.create(&record(1)).await.unwrap(), Create::KeyTaken);
     let earlier = Timestamp::from_millis(4_000_000_000_000);
-    assert_eq!(store.touch(&key(1), earlier).await.unwrap(), Touch::Touched);
+    assert_eq!(
+        store.touch(&key(1), there.revision, earlier).await.unwrap(),
+        Touch::Touched
+    );
     assert_eq!(store.delete(&key(2)).await.unwrap(), Delete::Gone);
     assert_eq!(store.delete_expired(10).await.unwrap(), 0);
     assert_eq!(store.flushes(), before);

@@ -26,7 +26,11 @@ async fn step(store: &SledStore, clock: &ManualClock, n: u64) {
     };
     match n / 31 % 8 {
         0 => drop(store.delete(&key).await.unwrap()),
-        1 => drop(store.touch(&key, soon).await.unwrap()),
+        1 => {
+            if let Some(old) = store.load(&key).await.unwrap() {
+                let _ = store.touch(&key, old.revision, soon).await.unwrap();
+            }
+        }
         2 => drop(store.delete_expired(3).await.unwrap()),
         3 if n.is_multiple_of(5) => drop(store.delete_subject("a", Some(&key)).await.unwrap()),
         4 => clock.advance(Duration::from_millis(n % 9)),

@@ -113,7 +113,10 @@ async fn no_page_becomes_a_file_of_its_own() {
                 let later = second
                     .expires_at
                     .saturating_add(std::time::Duration::from_secs(1));
-                assert_eq!(store.touch(&key(n), later).await.unwrap(), Touch::Touched);
+                assert_eq!(
+                    store.touch(&key(n), second.revision, later).await.unwrap(),
+                    Touch::Touched
+                );
                 if n % 3 == 0 {
                     assert_eq!(store.delete(&key(n)).await.unwrap(), Delete::Deleted);
                 }

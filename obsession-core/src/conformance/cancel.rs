@@ -81,7 +81,7 @@ pub async fn cancel_of_a_touch_at_every_poll<S: SessionStore>(at: Fixture<S>) {
     for polls in 0..MOST_POLLS {
         let old = at.created().await;
         let later = old.expires_at.saturating_add(Duration::from_secs(5));
-        let answer = cut(at.store.touch(&old.key, later), polls).await;
+        let answer = cut(at.store.touch(&old.key, old.revision, later), polls).await;
         let seen = at.load(&old.key).await.expect("the record");
         let new = Record {
             expires_at: later,
@@ -91,7 +91,11 @@ pub async fn cancel_of_a_touch_at_every_poll<S: SessionStore>(at: Fixture<S>) {
             seen == old || seen == new,
             "neither before nor after: {seen:?}"
         );
-        let again = at.store.touch(&old.key, later).await.expect("touch");
+        let again = at
+            .store
+            .touch(&old.key, old.revision, later)
+            .await
+            .expect("touch");
         assert_eq!(again, Touch::Touched);
         assert_eq!(at.load(&old.key).await, Some(new), "after {polls} polls");
         if answer.is_some() {
@@ -194,7 +198,7 @@ pub async fn cancel_of_many_calls_never_gives_anothers_record<S: SessionStore>(a
                         0 => drop(cut(store.load(&own.key), polls).await),
                         1 => {
                             let later = own.expires_at.saturating_add(Duration::from_millis(1));
-                            drop(cut(store.touch(&own.key, later), polls).await);
+                            drop(cut(store.touch(&own.key, own.revision, later), polls).await);
                         }
                         2 => {
                             let next = rewritten(own, &own.body);

@@ -70,6 +70,7 @@ macro_rules! __conformance_cases {
                 touch_of_a_deleted_record_does_not_revive_it
                 touch_of_an_expired_record_does_not_revive_it
                 touch_is_no_conflict_for_an_update
+                touch_of_another_revision_changes_nothing
             }
             delete {
                 delete_ends_the_record

@@ -94,7 +94,8 @@ pub static CLAUSES: &[Clause] = &[
     ),
     clause(
         "Touch",
-        "`touch` moves the deadline, only ever later, and changes nothing else",
+        "`touch` moves the deadline of the expected revision, only ever later, and changes nothing \
+         else",
         "`obsession_core::SessionStore::touch`",
     ),
     clause(

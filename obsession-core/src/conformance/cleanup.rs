@@ -66,7 +66,10 @@ pub async fn cleanup_spares_what_was_touched_or_updated<S: SessionStore>(at: Fix
     at.create(&updated).await;
     let later = at.time.later();
     assert_eq!(
-        at.store.touch(&touched.key, later).await.expect("touch"),
+        at.store
+            .touch(&touched.key, touched.revision, later)
+            .await
+            .expect("touch"),
         Touch::Touched
     );
     at.update(

@@ -230,7 +230,7 @@ mod tests {
         let model = Model::of(&start);
         let deleted = event(Call::Delete, Answer::Delete(Delete::Deleted), 0, 1);
         let touched = event(
-            Call::Touch(Timestamp::from_millis(2000)),
+            Call::Touch(start.revision, Timestamp::from_millis(2000)),
             Answer::Touch(Touch::Touched),
             2,
             3,

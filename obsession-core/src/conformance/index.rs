@@ -284,7 +284,10 @@ pub async fn index_scan_shows_a_moved_deadline<S: SessionIndex>(at: Fixture<S>) 
     let (first, second) = (at.created().await, at.created().await);
     let third = later.saturating_add(Duration::from_secs(3600));
     assert_eq!(
-        at.store.touch(&first.key, third).await.expect("touch"),
+        at.store
+            .touch(&first.key, first.revision, third)
+            .await
+            .expect("touch"),
         Touch::Touched
     );
     let moved = third.saturating_add(Duration::from_secs(1));
@@ -349,7 +352,9 @@ pub async fn index_agrees_with_the_records_after_a_storm<S: SessionIndex>(at: Fi
                     1 => drop(store.create(&fresh).await.expect("create")),
                     2 => {
                         let at = later.saturating_add(Duration::from_millis(n as u64 % 1000));
-                        let _ = store.touch(&key, at).await.expect("touch");
+                        if let Some(now) = store.load(&key).await.expect("load") {
+                            let _ = store.touch(&key, now.revision, at).await.expect("touch");
+                        }
                     }
                     3 => drop(store.delete_subject("a", Some(&key)).await.expect("delete")),
                     _ => {

@@ -14,7 +14,7 @@ pub(crate) enum Call {
     Load,
     Create(Record),
     Update(Revision, Record),
-    Touch(Timestamp),
+    Touch(Revision, Timestamp),
     Delete,
     Cleanup,
 }
@@ -43,7 +43,7 @@ impl Call {
             Self::Update(expected, record) => {
                 Answer::Update(store.update(*expected, record).await?)
             }
-            Self::Touch(at) => Answer::Touch(store.touch(key, *at).await?),
+            Self::Touch(expected, at) => Answer::Touch(store.touch(key, *expected, *at).await?),
             Self::Delete => Answer::Delete(store.delete(key).await?),
             Self::Cleanup => {
                 store.delete_expired(10).await?;
@@ -98,7 +98,8 @@ impl Model {
                     *answer == Update::Updated
                 }
             },
-            (Call::Touch(at), Answer::Touch(answer)) => match (live, &mut self.0) {
+            (Call::Touch(expected, at), Answer::Touch(answer)) => match (live, &mut self.0) {
+                (Some(old), _) if old.revision != *expected => *answer == Touch::Changed,
                 (Some(_), Some(record)) => {
                     record.expires_at = record.expires_at.max(*at);
                     *answer == Touch::Touched
@@ -130,7 +131,7 @@ impl Model {
             (Call::Update(expected, record), Some(old)) if old.revision == *expected => {
                 *self = Self::of(record);
             }
-            (Call::Touch(at), Some(old)) => {
+            (Call::Touch(expected, at), Some(old)) if old.revision == *expected => {
                 let expires_at = old.expires_at.max(*at);
                 self.0 = Some(Modelled { expires_at, ..old });
             }
@@ -150,7 +151,7 @@ pub(crate) fn every_call(seen: &Record, later: Timestamp) -> Vec<Call> {
         Call::Load,
         Call::Create(rewritten(seen, b"created")),
         Call::Update(seen.revision, rewritten(seen, b"updated")),
-        Call::Touch(later),
+        Call::Touch(seen.revision, later),
         Call::Delete,
         Call::Cleanup,
     ]
@@ -170,7 +171,9 @@ impl fmt::Debug for Call {
                     revision(record)
                 )
             }
-            Self::Touch(at) => write!(f, "touch {}", at.as_millis()),
+            Self::Touch(expected, at) => {
+                write!(f, "touch {:x} to {}", expected.as_u64(), at.as_millis())
+            }
             Self::Delete => f.write_str("delete"),
             Self::Cleanup => f.write_str("cleanup"),
         }

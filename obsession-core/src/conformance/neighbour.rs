@@ -14,7 +14,9 @@ pub async fn neighbour_does_not_see_the_other_store<S: SessionStore>(at: Fixture
         other.update(record.revision, &late).await.expect("update"),
         Update::Gone
     );
-    let touched = other.touch(&record.key, at.time.later()).await;
+    let touched = other
+        .touch(&record.key, record.revision, at.time.later())
+        .await;
     assert_eq!(touched.expect("touch"), Touch::Gone);
     assert_eq!(
         other.delete(&record.key).await.expect("delete"),

@@ -176,7 +176,7 @@ impl Actor {
                 .sent
                 .as_ref()
                 .map_or(Call::Load, |(call, _)| call.clone()),
-            Touch => Call::Touch(later),
+            Touch => Call::Touch(self.seen.revision, later),
             Delete => Call::Delete,
             Cleanup => Call::Cleanup,
         }

@@ -45,7 +45,7 @@ pub async fn outage_of_writes_is_told_as_it_is<S: SessionStore>(at: Fixture<S>) 
         .effect();
     let touch = at
         .store
-        .touch(&touched.key, later)
+        .touch(&touched.key, touched.revision, later)
         .await
         .expect_err("touch")
         .effect();
@@ -105,7 +105,10 @@ pub async fn outage_ends_and_everything_works<S: SessionStore>(at: Fixture<S>) {
                 .expect("update"),
             Update::Updated
         );
-        let touched = at.store.touch(&record.key, record.expires_at).await;
+        let touched = at
+            .store
+            .touch(&record.key, next.revision, record.expires_at)
+            .await;
         assert_eq!(touched.expect("touch"), Touch::Touched);
         assert_eq!(
             at.store.delete(&record.key).await.expect("delete"),

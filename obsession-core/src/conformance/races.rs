@@ -136,12 +136,12 @@ pub async fn race_of_touch_and_delete_ends_deleted<S: SessionStore>(at: Fixture<
             .expires_at
             .saturating_add(std::time::Duration::from_secs(1));
         race(&at.store, ACTORS, |n, store| {
-            let key = record.key;
+            let Record { key, revision, .. } = record;
             async move {
                 if n == ACTORS / 2 {
                     let _ = store.delete(&key).await.expect("delete");
                 } else {
-                    let _ = store.touch(&key, later).await.expect("touch");
+                    let _ = store.touch(&key, revision, later).await.expect("touch");
                 }
             }
         })
@@ -162,10 +162,13 @@ pub async fn race_of_touch_and_cleanup_keeps_what_was_touched<S: SessionStore>(a
         at.create(&record).await;
         let time = at.time.clone();
         let touched = race(&at.store, ACTORS, |n, store| {
-            let (key, time) = (record.key, time.clone());
+            let (key, revision, time) = (record.key, record.revision, time.clone());
             async move {
                 match n % 4 {
-                    0 => store.touch(&key, later).await.expect("touch") == Touch::Touched,
+                    0 => {
+                        let touched = store.touch(&key, revision, later).await;
+                        touched.expect("touch") == Touch::Touched
+                    }
                     1 => {
                         time.reach(soon).await;
                         false

@@ -100,10 +100,21 @@ impl<S: SessionStore> SessionStore for Recorded<S> {
         answer
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<Touch, StoreError> {
-        let answer = self.store.touch(key, expires_at).await;
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+    ) -> Result<Touch, StoreError> {
+        let answer = self.store.touch(key, expected, expires_at).await;
         self.note(
-            || format!("touch({key}, {})", expires_at.as_millis()),
+            || {
+                format!(
+                    "touch({key}, expected {:x}, {})",
+                    expected.as_u64(),
+                    expires_at.as_millis()
+                )
+            },
             &answer,
         );
         answer

@@ -40,7 +40,11 @@ pub async fn reopen_keeps_the_last_update<S: SessionStore>(at: Fixture<S>) {
 pub async fn reopen_keeps_a_touched_deadline<S: SessionStore>(at: Fixture<S>) {
     let record = at.created().await;
     let later = record.expires_at.saturating_add(Duration::from_secs(77));
-    let answer = at.store.touch(&record.key, later).await.expect("touch");
+    let answer = at
+        .store
+        .touch(&record.key, record.revision, later)
+        .await
+        .expect("touch");
     assert_eq!(answer, Touch::Touched);
     let at = at.reopened().await;
     let touched = Record {

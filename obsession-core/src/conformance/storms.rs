@@ -120,7 +120,8 @@ fn random_call(chance: &mut Chance, seen: &Record, later: Timestamp) -> Call {
         4..=8 => Call::Update(seen.revision, rewritten(seen, b"updated")),
         9 => {
             let more = u64::try_from(chance.below(5000)).unwrap_or_default();
-            Call::Touch(later.saturating_add(std::time::Duration::from_millis(more)))
+            let later = later.saturating_add(std::time::Duration::from_millis(more));
+            Call::Touch(seen.revision, later)
         }
         10 => Call::Delete,
         _ => Call::Cleanup,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Fixture, rewritten};
+use super::{Fixture, revision, rewritten};
 use crate::{Delete, Record, SessionStore, Timestamp, Touch};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -22,7 +22,7 @@ pub async fn touch_moves_the_deadline_and_nothing_else<S: SessionStore>(at: Fixt
     };
     let answer = at
         .store
-        .touch(&record.key, touched.expires_at)
+        .touch(&record.key, record.revision, touched.expires_at)
         .await
         .expect("touch");
     assert_eq!(answer, Touch::Touched);
@@ -39,7 +39,11 @@ pub async fn touch_never_shortens<S: SessionStore>(at: Fixture<S>) {
         Timestamp::from_millis(0),
         record.expires_at,
     ] {
-        let answer = at.store.touch(&record.key, earlier).await.expect("touch");
+        let answer = at
+            .store
+            .touch(&record.key, record.revision, earlier)
+            .await
+            .expect("touch");
         assert_eq!(answer, Touch::Touched);
         assert_eq!(at.load(&record.key).await.as_ref(), Some(&record));
     }
@@ -47,26 +51,22 @@ pub async fn touch_never_shortens<S: SessionStore>(at: Fixture<S>) {
 
 /// Never an upsert: a touch never creates.
 pub async fn touch_of_an_unknown_key_does_not_create<S: SessionStore>(at: Fixture<S>) {
-    let key = at.record().key;
-    assert_eq!(
-        at.store.touch(&key, at.time.later()).await.expect("touch"),
-        Touch::Gone
-    );
-    assert_eq!(at.load(&key).await, None);
+    let record = at.record();
+    let later = at.time.later();
+    let answer = at.store.touch(&record.key, record.revision, later).await;
+    assert_eq!(answer.expect("touch"), Touch::Gone);
+    assert_eq!(at.load(&record.key).await, None);
 }
 
 /// Never an upsert: a touch after a delete.
 pub async fn touch_of_a_deleted_record_does_not_revive_it<S: SessionStore>(at: Fixture<S>) {
-    let key = at.created().await.key;
-    assert_eq!(
-        at.store.delete(&key).await.expect("delete"),
-        Delete::Deleted
-    );
-    assert_eq!(
-        at.store.touch(&key, at.time.later()).await.expect("touch"),
-        Touch::Gone
-    );
-    assert_eq!(at.load(&key).await, None);
+    let record = at.created().await;
+    let deleted = at.store.delete(&record.key).await.expect("delete");
+    assert_eq!(deleted, Delete::Deleted);
+    let later = at.time.later();
+    let answer = at.store.touch(&record.key, record.revision, later).await;
+    assert_eq!(answer.expect("touch"), Touch::Gone);
+    assert_eq!(at.load(&record.key).await, None);
 }
 
 /// Never an upsert: a touch after the deadline.
@@ -79,7 +79,7 @@ pub async fn touch_of_an_expired_record_does_not_revive_it<S: SessionStore>(at: 
     at.time.reach(record.expires_at).await;
     assert_eq!(
         at.store
-            .touch(&record.key, at.time.later())
+            .touch(&record.key, record.revision, at.time.later())
             .await
             .expect("touch"),
         Touch::Gone
@@ -92,9 +92,29 @@ pub async fn touch_is_no_conflict_for_an_update<S: SessionStore>(at: Fixture<S>)
     let record = at.created().await;
     let later = record.expires_at.saturating_add(MILLISECOND);
     assert_eq!(
-        at.store.touch(&record.key, later).await.expect("touch"),
+        at.store
+            .touch(&record.key, record.revision, later)
+            .await
+            .expect("touch"),
         Touch::Touched
     );
     at.update(record.revision, &rewritten(&record, b"after the touch"))
         .await;
+}
+
+/// Touch: what was written since has set its own deadline, and keeps it.
+pub async fn touch_of_another_revision_changes_nothing<S: SessionStore>(at: Fixture<S>) {
+    let old = at.created().await;
+    let shorter = Record {
+        expires_at: at.time.soon(),
+        ..rewritten(&old, b"a shorter lifetime")
+    };
+    at.update(old.revision, &shorter).await;
+    for late in [old.revision, revision()] {
+        let answer = at.store.touch(&old.key, late, at.time.later()).await;
+        assert_eq!(answer.expect("touch"), Touch::Changed);
+        assert_eq!(at.load(&old.key).await.as_ref(), Some(&shorter));
+    }
+    at.time.reach(shorter.expires_at).await;
+    assert_eq!(at.load(&old.key).await, None);
 }

@@ -85,11 +85,13 @@ impl Sessions {
     pub(super) fn touch(
         &self,
         key: &SessionKey,
+        expected: Revision,
         expires_at: Timestamp,
     ) -> Result<Touch, StoreError> {
         self.write(key, |now| {
             match self.read(key)?.filter(|old| old.is_live(now)) {
                 None => Ok(Touch::Gone),
+                Some(old) if old.revision != expected => Ok(Touch::Changed),
                 Some(old) if old.expires_at >= expires_at => Ok(Touch::Touched),
                 Some(old) => self
                     .put(&Record { expires_at, ..old })

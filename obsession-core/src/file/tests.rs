@@ -121,7 +121,7 @@ fn bytes_are_durable_before_their_name_and_the_name_before_the_answer() {
     let _ = at.sessions.update(old.revision, &new).unwrap();
     assert_eq!(at.taken(), written, "update");
     let later = new.expires_at.saturating_add(Duration::from_secs(1));
-    let _ = at.sessions.touch(&old.key, later).unwrap();
+    let _ = at.sessions.touch(&old.key, new.revision, later).unwrap();
     assert_eq!(at.taken(), written, "touch");
 }
 
@@ -158,7 +158,7 @@ fn a_write_that_fails_before_the_rename_changes_nothing() {
         assert_eq!(effect(answer), Effect::NotApplied, "update, {step:?}");
         assert_eq!(at.files(), before, "update, {step:?}");
         at.fail(step);
-        let answer = at.sessions.touch(&old.key, new.expires_at);
+        let answer = at.sessions.touch(&old.key, old.revision, new.expires_at);
         assert_eq!(effect(answer), Effect::NotApplied, "touch, {step:?}");
         assert_eq!(at.files(), before, "touch, {step:?}");
         at.fail(step);
@@ -217,7 +217,7 @@ fn after_a_failed_sync_of_the_directory_only_loads_go_on_until_it_is_opened_agai
     for refused in [
         effect(sessions.update(old.revision, &new)),
         effect(sessions.create(&record())),
-        effect(sessions.touch(&other.key, new.expires_at)),
+        effect(sessions.touch(&other.key, other.revision, new.expires_at)),
         effect(sessions.delete(&other.key)),
         effect(sessions.delete_subject("before", None)),
         effect(sessions.delete_expired(10)),
@@ -247,7 +247,7 @@ fn nothing_is_answered_on_the_ground_of_a_change_that_is_not_durable_yet() {
         &|| effect(sessions.create(&fresh)),
         &|| effect(sessions.update(old.revision, &new)),
         &|| effect(sessions.update(old.revision, &new)),
-        &|| effect(sessions.touch(&old.key, NOW)),
+        &|| effect(sessions.touch(&old.key, old.revision, NOW)),
         &|| effect(sessions.delete(&old.key)),
         &|| effect(sessions.delete(&old.key)),
         &|| effect(sessions.update(old.revision, &new)),
@@ -260,7 +260,7 @@ fn nothing_is_answered_on_the_ground_of_a_change_that_is_not_durable_yet() {
     // Nothing is lost by an fsync that was not tried, so the next one serves them all.
     assert_eq!(at.sessions.delete(&old.key).unwrap(), Delete::Gone);
     assert_eq!(at.sessions.create(&fresh).unwrap(), Create::Created);
-    let touched = at.sessions.touch(&fresh.key, NOW).unwrap();
+    let touched = at.sessions.touch(&fresh.key, fresh.revision, NOW).unwrap();
     assert_eq!(touched, Touch::Touched);
 }
 
@@ -269,7 +269,10 @@ fn a_file_that_cannot_be_removed_does_not_keep_cleanup_from_the_others() {
     let at = Fixture::new();
     let last = (0..5).map(|_| at.created()).last().unwrap();
     let live = at.created();
-    let _ = at.sessions.touch(&live.key, Timestamp::MAX).unwrap();
+    let _ = at
+        .sessions
+        .touch(&live.key, live.revision, Timestamp::MAX)
+        .unwrap();
     at.clock.set(last.expires_at);
     at.fail(Step::Remove);
     assert_eq!(effect(at.sessions.delete_expired(5)), Effect::Unknown);

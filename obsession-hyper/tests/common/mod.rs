@@ -84,8 +84,14 @@ impl SessionStore for Seen {
             .await
     }
 
-    async fn touch(&self, key: &SessionKey, at: Timestamp) -> Result<Touch, StoreError> {
-        self.call("touch", self.store.touch(key, at)).await
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+    ) -> Result<Touch, StoreError> {
+        self.call("touch", self.store.touch(key, expected, expires_at))
+            .await
     }
 
     async fn delete(&self, key: &SessionKey) -> Result<Delete, StoreError> {
