@@ -24,8 +24,8 @@
 //! * `conformance!(make)` checks a [`SessionStore`](crate::SessionStore). After the constructor
 //!   stands what else there is to check, in any order: `index` for a
 //!   [`SessionIndex`](crate::SessionIndex), `reopen` if the constructor gives [`Setup::reopen`],
-//!   `outage` if it gives [`Setup::outage`], `neighbour` if it gives [`Setup::neighbour`]. What is
-//!   not named shows as ignored, *not checked*.
+//!   `outage` if it gives [`Setup::outage`], `neighbour` if it gives [`Setup::neighbour`], `peer` if
+//!   it gives [`Setup::peer`]. What is not named shows as ignored, *not checked*.
 //! * `conformance!(make, index; ignore a_case = "the reason", another_case = "its reason")` marks
 //!   cases as ignored, with your reason.
 //! * [`run`] and [`run_index`] give a [`Report`] instead of tests: a table, or JSON.
@@ -59,8 +59,11 @@ pub mod delete;
 pub mod index;
 pub mod load;
 pub mod neighbour;
+pub mod neighbour_index;
 pub mod orders;
 pub mod outage;
+pub mod peer;
+pub mod peer_index;
 pub mod races;
 pub mod reopen;
 pub mod reopen_index;
@@ -86,65 +89,67 @@ macro_rules! conformance {
     };
     ($make:expr $(, $flag:ident)*; ignore $($case:ident = $reason:literal),* $(,)?) => {
         $crate::__conformance_ignore!(($) $($case = $reason),*);
+        $($crate::__conformance_flag!($flag);)*
         $crate::__conformance_cases!(store, __conformance_tests [check, $make]);
-        $crate::__conformance_flags!([$make] index [$($flag)*]);
-        $crate::__conformance_flags!([$make] reopen [$($flag)*]);
-        $crate::__conformance_flags!([$make] outage [$($flag)*]);
-        $crate::__conformance_flags!([$make] neighbour [$($flag)*]);
-        $crate::__conformance_flags!([$make] reopen_index [$($flag)*]);
+        $crate::__conformance_group!(reopen: check [$make] reopen in [$($flag)*]);
+        $crate::__conformance_group!(outage: check [$make] outage in [$($flag)*]);
+        $crate::__conformance_group!(neighbour: check [$make] neighbour in [$($flag)*]);
+        $crate::__conformance_group!(peer: check [$make] peer in [$($flag)*]);
+        $crate::__conformance_if!(index in [$($flag)*] {
+            $crate::__conformance_cases!(index, __conformance_tests [check_index, $make]);
+            $crate::__conformance_group!(reopen_index: check_index [$make] reopen in [$($flag)*]);
+            $crate::__conformance_group!(
+                neighbour_index: check_index [$make] neighbour in [$($flag)*]
+            );
+            $crate::__conformance_group!(peer_index: check_index [$make] peer in [$($flag)*]);
+        } {});
     };
 }
 
-/// Makes the cases of a group tests if its flag is among those given.
+/// A misspelt flag would unlock nothing, and nobody would know.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __conformance_flags {
-    ([$make:expr] index [index $($flag:ident)*]) => {
-        $crate::__conformance_cases!(index, __conformance_tests [check_index, $make]);
+macro_rules! __conformance_flag {
+    (index) => {};
+    (reopen) => {};
+    (outage) => {};
+    (neighbour) => {};
+    (peer) => {};
+    ($other:ident) => {
+        compile_error!(concat!(
+            "`",
+            stringify!($other),
+            "` is none of index, reopen, outage, neighbour, peer"
+        ));
     };
-    ([$make:expr] reopen [reopen $($flag:ident)*]) => {
-        $crate::__conformance_cases!(reopen, __conformance_tests [check, $make]);
+}
+
+/// The first block if the flag is in the list, else the second.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_if {
+    (index in [index $($flag:ident)*] { $($yes:tt)* } $no:tt) => { $($yes)* };
+    (reopen in [reopen $($flag:ident)*] { $($yes:tt)* } $no:tt) => { $($yes)* };
+    (outage in [outage $($flag:ident)*] { $($yes:tt)* } $no:tt) => { $($yes)* };
+    (neighbour in [neighbour $($flag:ident)*] { $($yes:tt)* } $no:tt) => { $($yes)* };
+    (peer in [peer $($flag:ident)*] { $($yes:tt)* } $no:tt) => { $($yes)* };
+    ($wanted:ident in [$other:ident $($flag:ident)*] $yes:tt $no:tt) => {
+        $crate::__conformance_if!($wanted in [$($flag)*] $yes $no);
     };
-    ([$make:expr] outage [outage $($flag:ident)*]) => {
-        $crate::__conformance_cases!(outage, __conformance_tests [check, $make]);
+    ($wanted:ident in [] $yes:tt { $($no:tt)* }) => { $($no)* };
+}
+
+/// The cases of a group as tests if its flag is given, and as ignored tests if it is not.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_group {
+    ($group:ident: $check:ident [$make:expr] $wanted:ident in $flags:tt) => {
+        $crate::__conformance_if!($wanted in $flags {
+            $crate::__conformance_cases!($group, __conformance_tests [$check, $make]);
+        } {
+            $crate::__conformance_cases!($group, __conformance_unchecked [$wanted]);
+        });
     };
-    ([$make:expr] neighbour [neighbour $($flag:ident)*]) => {
-        $crate::__conformance_cases!(neighbour, __conformance_tests [check, $make]);
-    };
-    ([$make:expr] reopen_index [reopen $($flag:ident)*]) => {
-        $crate::__conformance_flags!([$make] reopened_index [$($flag)*]);
-    };
-    ([$make:expr] reopen_index [index $($flag:ident)*]) => {
-        $crate::__conformance_flags!([$make] indexed_reopen [$($flag)*]);
-    };
-    ([$make:expr] reopened_index [index $($flag:ident)*]) => {
-        $crate::__conformance_cases!(reopen_index, __conformance_tests [check_index, $make]);
-    };
-    ([$make:expr] indexed_reopen [reopen $($flag:ident)*]) => {
-        $crate::__conformance_cases!(reopen_index, __conformance_tests [check_index, $make]);
-    };
-    ([$make:expr] $group:ident [$other:ident $($flag:ident)*]) => {
-        $crate::__conformance_flags!([$make] $group [$($flag)*]);
-    };
-    ([$make:expr] reopen []) => {
-        $crate::__conformance_cases!(
-            reopen,
-            __conformance_unchecked ["not checked: conformance! does not name `reopen`"]
-        );
-    };
-    ([$make:expr] outage []) => {
-        $crate::__conformance_cases!(
-            outage,
-            __conformance_unchecked ["not checked: conformance! does not name `outage`"]
-        );
-    };
-    ([$make:expr] neighbour []) => {
-        $crate::__conformance_cases!(
-            neighbour,
-            __conformance_unchecked ["not checked: conformance! does not name `neighbour`"]
-        );
-    };
-    ([$make:expr] $group:ident []) => {};
 }
 
 /// A test for each case of a group.
@@ -167,12 +172,12 @@ macro_rules! __conformance_tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_unchecked {
-    ([$reason:literal] $($module:ident { $($case:ident)* })*) => {
+    ([$flag:ident] $($module:ident { $($case:ident)* })*) => {
         $($(
             #[test]
-            #[ignore = $reason]
+            #[ignore = concat!("not checked: conformance! does not name `", stringify!($flag), "`")]
             fn $case() {
-                panic!($reason);
+                panic!("not checked: conformance! does not name `{}`", stringify!($flag));
             }
         )*)*
     };

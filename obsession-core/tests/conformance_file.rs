@@ -14,10 +14,11 @@ async fn open(path: &Path, time: &Time) -> FileStore {
 
 async fn make(time: Time) -> Setup<FileStore> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let path: PathBuf = folder.path().into();
-    let away = folder.path().with_extension("away");
+    let path: PathBuf = folder.path().join("sessions");
+    let away = folder.path().join("away");
     let (away_again, back) = (away.clone(), path.clone());
     let store = open(&path, &time).await;
+    let neighbour = open(&folder.path().join("others"), &time).await;
     let begin = {
         let path = path.clone();
         move || {
@@ -29,7 +30,9 @@ async fn make(time: Time) -> Setup<FileStore> {
         let moved = std::fs::rename(&away_again, &back);
         async { moved.expect("a rename") }
     };
-    Setup::new(store)
+    Setup::new(store.clone())
+        .peer(store)
+        .neighbour(neighbour)
         .keep(folder)
         .outage(begin, end)
         .reopen(move |store| {
@@ -41,4 +44,4 @@ async fn make(time: Time) -> Setup<FileStore> {
         })
 }
 
-obsession_core::conformance!(make, index, reopen, outage);
+obsession_core::conformance!(make, index, reopen, outage, neighbour, peer);

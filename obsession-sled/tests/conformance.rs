@@ -16,7 +16,8 @@ async fn make(time: Time) -> Setup<SledStore> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions");
     let store = open(&path, &time).await;
-    Setup::new(store).keep(folder).reopen(move |store| {
+    let setup = Setup::new(store.clone()).peer(store).keep(folder);
+    setup.reopen(move |store| {
         let (path, time) = (path.clone(), time.clone());
         async move {
             store.close().await.unwrap();
@@ -26,4 +27,4 @@ async fn make(time: Time) -> Setup<SledStore> {
     })
 }
 
-obsession_core::conformance!(make, index, reopen);
+obsession_core::conformance!(make, index, reopen, peer);

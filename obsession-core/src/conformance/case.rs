@@ -46,6 +46,13 @@ macro_rules! __conformance_cases {
                 load_gives_back_odd_subjects
                 load_before_the_deadline_but_not_at_it
                 load_of_a_far_deadline
+                load_gives_back_a_body_of_every_length
+                load_gives_back_text_of_every_plane
+                load_gives_back_every_kind_of_revision
+                load_gives_back_every_kind_of_time
+                load_keeps_apart_what_differs_in_the_key_alone
+                load_changes_nothing
+                load_of_a_subject_with_a_nul_is_whole_or_refused
             }
             create {
                 create_of_a_taken_key_changes_nothing
@@ -53,6 +60,8 @@ macro_rules! __conformance_cases {
                 create_over_an_expired_record_replaces_it
                 create_after_a_delete
                 create_of_an_expired_record_is_never_served
+                create_again_after_an_update_is_taken
+                create_over_an_expired_record_takes_nothing_from_it
             }
             update {
                 update_replaces_every_field
@@ -62,6 +71,13 @@ macro_rules! __conformance_cases {
                 update_of_a_deleted_record_does_not_revive_it
                 update_of_an_expired_record_does_not_revive_it
                 update_may_end_earlier
+                update_may_end_later
+                update_may_end_it
+                update_to_a_shorter_body_leaves_nothing_of_the_longer
+                update_conflict_shows_a_moved_deadline
+                update_again_after_another_is_a_conflict
+                update_of_the_record_before_the_delete_is_a_conflict
+                update_leaves_others_alone
             }
             touch {
                 touch_moves_the_deadline_and_nothing_else
@@ -71,6 +87,10 @@ macro_rules! __conformance_cases {
                 touch_of_an_expired_record_does_not_revive_it
                 touch_is_no_conflict_for_an_update
                 touch_of_another_revision_changes_nothing
+                touch_moves_by_a_millisecond
+                touch_again_is_touched
+                touch_keeps_a_large_body
+                touch_leaves_others_alone
             }
             delete {
                 delete_ends_the_record
@@ -83,6 +103,9 @@ macro_rules! __conformance_cases {
                 cleanup_keeps_to_its_limit
                 cleanup_spares_what_was_touched_or_updated
                 cleanup_of_an_empty_store_is_zero
+                cleanup_takes_any_limit
+                cleanup_passes_by_what_is_live
+                cleanup_lets_a_later_create_be
             }
             races {
                 race_of_creates_has_one_winner
@@ -93,6 +116,10 @@ macro_rules! __conformance_cases {
                 race_of_touch_and_cleanup_keeps_what_was_touched
                 race_of_loads_and_updates_reads_your_writes
                 race_of_deletes_has_one_winner
+                race_of_creates_over_an_expired_record_has_one_winner
+                race_of_updates_and_touches_loses_no_write
+                race_of_update_and_cleanup_keeps_what_was_updated
+                race_of_cleanups_counts_each_record_once
             }
             orders {
                 orders_of_two_actors_agree_with_the_model
@@ -145,6 +172,12 @@ macro_rules! __conformance_cases {
                 index_scan_shows_a_moved_deadline
                 index_counts_live_records
                 index_agrees_with_the_records_after_a_storm
+                index_takes_any_limit
+                index_lists_a_record_whose_deadline_moved
+                index_lists_from_after_a_key_that_is_gone
+                index_of_a_subject_with_a_nul_is_not_its_beginnings
+                index_delete_of_a_subject_counts_live_records
+                index_scan_stays_right_when_records_come_and_go
             }
         }
     };
@@ -184,6 +217,38 @@ macro_rules! __conformance_cases {
                 neighbour_does_not_see_the_other_store
                 neighbour_may_have_the_same_key
                 neighbour_is_not_cleaned_up
+            }
+        }
+    };
+    (neighbour_index, $then:ident $args:tt) => {
+        $crate::$then! { $args
+            neighbour_index {
+                neighbour_is_neither_listed_nor_counted
+                neighbour_keeps_its_sessions_of_the_same_subject
+            }
+        }
+    };
+    (peer, $then:ident $args:tt) => {
+        $crate::$then! { $args
+            peer {
+                peer_sees_what_was_created
+                peer_sees_every_update
+                peer_sees_a_moved_deadline
+                peer_sees_a_delete
+                peer_answers_a_stale_write_with_the_newest_record
+                peer_recognises_a_retry
+                peer_cleans_up_once
+                peer_races_lose_no_increment
+                peer_storm_is_linearizable
+                peer_serves_the_same_sessions
+            }
+        }
+    };
+    (peer_index, $then:ident $args:tt) => {
+        $crate::$then! { $args
+            peer_index {
+                peer_lists_the_same_records
+                peer_ends_all_of_a_subject_everywhere
             }
         }
     };
@@ -228,6 +293,18 @@ pub(crate) fn of_neighbours<S: SessionStore>() -> Vec<Case<S>> {
     crate::__conformance_cases!(neighbour, __conformance_list[S])
 }
 
+pub(crate) fn of_neighbouring_indexes<S: SessionIndex>() -> Vec<Case<S>> {
+    crate::__conformance_cases!(neighbour_index, __conformance_list[S])
+}
+
+pub(crate) fn of_peers<S: SessionStore>() -> Vec<Case<S>> {
+    crate::__conformance_cases!(peer, __conformance_list[S])
+}
+
+pub(crate) fn of_peering_indexes<S: SessionIndex>() -> Vec<Case<S>> {
+    crate::__conformance_cases!(peer_index, __conformance_list[S])
+}
+
 /// The names of all cases.
 pub(crate) fn names() -> Vec<&'static str> {
     all::<crate::MemoryStore>().map(|case| case.name).collect()
@@ -242,6 +319,9 @@ pub(crate) fn all<S: SessionIndex>() -> impl Iterator<Item = Case<S>> {
         of_reopening_indexes(),
         of_outages(),
         of_neighbours(),
+        of_neighbouring_indexes(),
+        of_peers(),
+        of_peering_indexes(),
     ];
     groups.into_iter().flatten()
 }

@@ -90,3 +90,87 @@ pub async fn cleanup_spares_what_was_touched_or_updated<S: SessionStore>(at: Fix
 pub async fn cleanup_of_an_empty_store_is_zero<S: SessionStore>(at: Fixture<S>) {
     assert_eq!(at.store.delete_expired(100).await.expect("cleanup"), 0);
 }
+
+/// Cleanup: no limit is too large for it.
+pub async fn cleanup_takes_any_limit<S: SessionStore>(at: Fixture<S>) {
+    for limit in [1, 2, 3, 7, 1 << 20, usize::MAX] {
+        let expiring = [at.expiring(), at.expiring(), at.expiring()];
+        let last = expiring.iter().map(|record| record.expires_at).max();
+        for record in &expiring {
+            at.create(record).await;
+        }
+        at.time.reach(last.expect("three")).await;
+        let mut removed = 0;
+        loop {
+            let now = at.store.delete_expired(limit).await.expect("cleanup");
+            removed += now;
+            if now < limit {
+                break;
+            }
+        }
+        assert!(removed <= 3, "{removed} of 3 records at a limit of {limit}");
+        assert_eq!(
+            at.cleanup().await,
+            0,
+            "some were left at a limit of {limit}"
+        );
+    }
+}
+
+/// Cleanup: live records between the expired ones, in every order, do not end it.
+pub async fn cleanup_passes_by_what_is_live<S: SessionStore>(at: Fixture<S>) {
+    let mut live = Vec::new();
+    let mut expired = Vec::new();
+    for n in 0..8 {
+        let expiring = at.expiring();
+        at.create(&expiring).await;
+        if n % 2 == 0 {
+            at.touch(&expiring, at.time.later()).await;
+            live.push(expiring.key);
+            live.push(at.created().await.key);
+        } else {
+            expired.push(expiring);
+        }
+    }
+    let last = expired.iter().map(|record| record.expires_at).max();
+    at.time.reach(last.expect("four")).await;
+    while at.store.delete_expired(1).await.expect("cleanup") == 1 {}
+    for key in live {
+        assert!(at.load(&key).await.is_some(), "a live record is gone");
+    }
+    // An expired record that is still there would take its key's new record for a retry.
+    for Record { key, revision, .. } in expired {
+        let again = Record {
+            key,
+            revision,
+            ..at.record()
+        };
+        at.create(&again).await;
+        assert_eq!(at.load(&key).await, Some(again));
+    }
+    assert_eq!(at.cleanup().await, 0);
+}
+
+/// Cleanup: what was created under the key of a deleted or expired record is a record of its own.
+pub async fn cleanup_lets_a_later_create_be<S: SessionStore>(at: Fixture<S>) {
+    let (deleted, expired) = (at.expiring(), at.expiring());
+    at.create(&deleted).await;
+    at.create(&expired).await;
+    at.delete(&deleted.key).await;
+    let again = Record {
+        key: deleted.key,
+        ..at.record()
+    };
+    at.create(&again).await;
+    at.time
+        .reach(deleted.expires_at.max(expired.expires_at))
+        .await;
+    let new = Record {
+        key: expired.key,
+        ..at.record()
+    };
+    at.create(&new).await;
+    at.cleanup().await;
+    assert_eq!(at.load(&again.key).await, Some(again));
+    assert_eq!(at.load(&new.key).await, Some(new));
+}

@@ -1,7 +1,7 @@
 //! Creates: a new record, never over another one.
 
 use super::{Fixture, rewritten};
-use crate::{Create, Delete, Record, SessionStore, Timestamp};
+use crate::{Create, Delete, Record, SessionStore, Timestamp, Update};
 
 /// Create: a live record of the key stays as it is.
 pub async fn create_of_a_taken_key_changes_nothing<S: SessionStore>(at: Fixture<S>) {
@@ -64,4 +64,33 @@ pub async fn create_of_an_expired_record_is_never_served<S: SessionStore>(at: Fi
         let _ = at.store.create(&record).await.expect("create");
         assert_eq!(at.load(&record.key).await, None);
     }
+}
+
+/// Never an upsert: a create whose record was updated since, made once more, changes nothing.
+pub async fn create_again_after_an_update_is_taken<S: SessionStore>(at: Fixture<S>) {
+    let created = at.created().await;
+    let updated = rewritten(&created, b"updated");
+    at.update(created.revision, &updated).await;
+    let again = at.store.create(&created).await.expect("create");
+    assert_eq!(again, Create::KeyTaken);
+    assert_eq!(at.load(&created.key).await, Some(updated));
+}
+
+/// Create: what an expired record had is not in the new one.
+pub async fn create_over_an_expired_record_takes_nothing_from_it<S: SessionStore>(at: Fixture<S>) {
+    let old = Record {
+        subject: Some("old".into()),
+        ..rewritten(&at.expiring(), &[0xff; 9000])
+    };
+    at.create(&old).await;
+    at.time.reach(old.expires_at).await;
+    let new = Record {
+        key: old.key,
+        ..at.record()
+    };
+    at.create(&new).await;
+    assert_eq!(at.load(&new.key).await.as_ref(), Some(&new));
+    let late = rewritten(&old, b"late");
+    let late = at.store.update(old.revision, &late).await.expect("update");
+    assert_eq!(late, Update::Conflict(new));
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::recorded::{Calls, Recorded};
 use super::time::Time;
-use crate::{Create, Record, Revision, SessionId, SessionKey, SessionStore, Update};
+use crate::{
+    Create, Delete, Record, Revision, SessionId, SessionKey, SessionStore, Timestamp, Touch, Update,
+};
 
 type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Reopen<S> = Box<dyn Fn(S) -> Later<S> + Send + Sync>;
@@ -23,6 +25,7 @@ pub struct Setup<S> {
     reopen: Option<Reopen<S>>,
     outage: Option<Outage>,
     neighbour: Option<S>,
+    peer: Option<S>,
 }
 
 struct Outage {
@@ -39,6 +42,7 @@ impl<S: SessionStore> Setup<S> {
             reopen: None,
             outage: None,
             neighbour: None,
+            peer: None,
         }
     }
 
@@ -87,6 +91,14 @@ impl<S: SessionStore> Setup<S> {
         self
     }
 
+    /// Another handle on the same records, as another process or another host has one: with a
+    /// connection, a cache and a state of its own. It unlocks the cases under `peer`.
+    #[must_use]
+    pub fn peer(mut self, peer: S) -> Self {
+        self.peer = Some(peer);
+        self
+    }
+
     pub(crate) fn can_reopen(&self) -> bool {
         self.reopen.is_some()
     }
@@ -99,6 +111,10 @@ impl<S: SessionStore> Setup<S> {
         self.neighbour.is_some()
     }
 
+    pub(crate) fn has_peer(&self) -> bool {
+        self.peer.is_some()
+    }
+
     pub(crate) fn into_fixture(self, time: Time, calls: &Calls) -> Fixture<Recorded<S>> {
         let Self {
             store,
@@ -106,9 +122,11 @@ impl<S: SessionStore> Setup<S> {
             reopen,
             outage,
             neighbour,
+            peer,
         } = self;
         let record = |store| Recorded::new(store, calls.clone());
         let (store, neighbour) = (Arc::new(record(store)), neighbour.map(record));
+        let peer = peer.map(|peer| Arc::new(record(peer)));
         let calls = calls.clone();
         let reopen = reopen.map(|reopen| -> Reopen<Recorded<S>> {
             Box::new(move |store| {
@@ -122,6 +140,7 @@ impl<S: SessionStore> Setup<S> {
             reopen,
             outage,
             neighbour,
+            peer,
             _keepsake: keepsake,
         }
     }
@@ -169,6 +188,7 @@ pub struct Fixture<S> {
     reopen: Option<Reopen<S>>,
     outage: Option<Outage>,
     neighbour: Option<S>,
+    peer: Option<Arc<S>>,
     // After the store, so that it is dropped after it.
     _keepsake: Box<dyn Any + Send + Sync>,
 }
@@ -212,6 +232,36 @@ impl<S: SessionStore> Fixture<S> {
         assert_eq!(answer, Update::Updated, "update of the current revision");
     }
 
+    /// A record with a fresh key that ends soon.
+    #[must_use]
+    pub fn expiring(&self) -> Record {
+        Record {
+            expires_at: self.time.soon(),
+            ..self.record()
+        }
+    }
+
+    /// Touches `record`, which must be the current one.
+    pub async fn touch(&self, record: &Record, expires_at: Timestamp) {
+        let answer = self
+            .store
+            .touch(&record.key, record.revision, expires_at)
+            .await;
+        let answer = answer.expect("touch");
+        assert_eq!(answer, Touch::Touched, "touch of the current revision");
+    }
+
+    /// Deletes the record of `key`, which must be live.
+    pub async fn delete(&self, key: &SessionKey) {
+        let answer = self.store.delete(key).await.expect("delete");
+        assert_eq!(answer, Delete::Deleted, "delete of a live record");
+    }
+
+    /// Removes at most 100 expired records.
+    pub async fn cleanup(&self) -> usize {
+        self.store.delete_expired(100).await.expect("cleanup")
+    }
+
     /// The same store closed and opened again.
     #[must_use]
     pub async fn reopened(mut self) -> Self {
@@ -219,6 +269,7 @@ impl<S: SessionStore> Fixture<S> {
             .reopen
             .take()
             .expect("the constructor gives no `reopen`");
+        (self.neighbour, self.peer) = (None, None);
         let store = Arc::try_unwrap(self.store).ok();
         let store = open(store.expect("a case that holds its store alone")).await;
         Self {
@@ -233,6 +284,13 @@ impl<S: SessionStore> Fixture<S> {
     pub fn neighbour(&self) -> &S {
         let neighbour = self.neighbour.as_ref();
         neighbour.expect("the constructor gives no `neighbour`")
+    }
+
+    /// Another handle on the same records.
+    #[must_use]
+    pub fn peer(&self) -> &Arc<S> {
+        let peer = self.peer.as_ref();
+        peer.expect("the constructor gives no `peer`")
     }
 
     /// Lets every call fail from here on.

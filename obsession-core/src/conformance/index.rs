@@ -387,3 +387,140 @@ pub async fn index_agrees_with_the_records_after_a_storm<S: SessionIndex>(at: Fi
     assert_eq!(at.store.count().await.expect("count"), count);
     assert_eq!(at.scanned().await.len() as u64, count);
 }
+
+/// Index: no limit is too large or too small for it.
+pub async fn index_takes_any_limit<S: SessionIndex>(at: Fixture<S>) {
+    let mut records = vec![at.of("zoë").await, at.of("zoë").await, at.of("zoë").await];
+    records.sort_by_key(|record| record.key);
+    for limit in [0, 1, 2, 3, 1 << 20, usize::MAX] {
+        let listed = at.store.list("zoë", None, limit).await.expect("list");
+        assert_eq!(listed, records[..limit.min(3)], "list of at most {limit}");
+        let scanned = at.store.scan(None, limit).await.expect("scan");
+        assert_eq!(scanned.len(), limit.min(3), "scan of at most {limit}");
+    }
+}
+
+/// Index: a record whose deadline was moved is listed for as long as it lives.
+pub async fn index_lists_a_record_whose_deadline_moved<S: SessionIndex>(at: Fixture<S>) {
+    let of_zoe = |record| Record {
+        subject: Some(Arc::from("zoë")),
+        ..record
+    };
+    let (touched, updated) = (of_zoe(at.expiring()), of_zoe(at.expiring()));
+    at.create(&touched).await;
+    at.create(&updated).await;
+    let later = at.time.later();
+    at.touch(&touched, later).await;
+    let longer = Record {
+        expires_at: later,
+        ..rewritten(&updated, b"longer")
+    };
+    at.update(updated.revision, &longer).await;
+    at.time
+        .reach(updated.expires_at.max(touched.expires_at))
+        .await;
+    at.cleanup().await;
+    let both = BTreeSet::from([touched.key, updated.key]);
+    assert_eq!(at.keys_of("zoë").await, both);
+    assert_eq!(at.scanned().await.len(), 2);
+    assert_eq!(
+        at.store.delete_subject("zoë", None).await.expect("delete"),
+        2
+    );
+}
+
+/// List: from after a key, whether or not it is there or the subject's.
+pub async fn index_lists_from_after_a_key_that_is_gone<S: SessionIndex>(at: Fixture<S>) {
+    let mut records = Vec::new();
+    for _ in 0..6 {
+        records.push(at.of("zoë").await);
+    }
+    records.sort_by_key(|record| record.key);
+    at.delete(&records[2].key).await;
+    let strangers = [at.of("yan").await.key, at.record().key];
+    let gone = records.remove(2).key;
+    for after in strangers.into_iter().chain([gone]) {
+        let expected: Vec<_> = records.iter().filter(|r| r.key > after).cloned().collect();
+        let listed = at.store.list("zoë", Some(&after), 10).await.expect("list");
+        assert_eq!(listed, expected, "after {after}");
+    }
+}
+
+/// List: a subject with a NUL, where it can be stored, is another one than its parts.
+pub async fn index_of_a_subject_with_a_nul_is_not_its_beginnings<S: SessionIndex>(at: Fixture<S>) {
+    let record = Record {
+        subject: Some(Arc::from("zoë\0y")),
+        ..at.record()
+    };
+    // Refused or stored whole, which another case looks at.
+    let stored = at.store.create(&record).await.is_ok();
+    for subject in ["zoë", "zoë\0", "y", ""] {
+        assert!(at.keys_of(subject).await.is_empty(), "{subject:?}");
+        let ended = at.store.delete_subject(subject, None).await;
+        assert_eq!(ended.expect("delete"), 0, "{subject:?}");
+    }
+    assert_eq!(at.load(&record.key).await.is_some(), stored);
+    if stored {
+        assert_eq!(at.keys_of("zoë\0y").await, BTreeSet::from([record.key]));
+    }
+}
+
+/// Delete of a subject: what has expired is not counted.
+pub async fn index_delete_of_a_subject_counts_live_records<S: SessionIndex>(at: Fixture<S>) {
+    let expiring = Record {
+        subject: Some(Arc::from("zoë")),
+        ..at.expiring()
+    };
+    at.create(&expiring).await;
+    at.of("zoë").await;
+    let yan = at.of("zoë").await;
+    let moved = Record {
+        subject: Some(Arc::from("yan")),
+        ..rewritten(&yan, b"yan's now")
+    };
+    at.update(yan.revision, &moved).await;
+    at.time.reach(expiring.expires_at).await;
+    let ended = at.store.delete_subject("zoë", None).await.expect("delete");
+    assert_eq!(ended, 1);
+    assert_eq!(at.load(&moved.key).await, Some(moved));
+    assert_eq!(at.store.count().await.expect("count"), 1);
+}
+
+/// Scan: a walk meets what was there all along exactly once, whatever comes and goes.
+pub async fn index_scan_stays_right_when_records_come_and_go<S: SessionIndex>(at: Fixture<S>) {
+    let later = at.time.later();
+    let ends = |n: u64| Record {
+        expires_at: later.saturating_add(Duration::from_millis(n / 3)),
+        ..at.record()
+    };
+    let (mut staying, mut going) = (BTreeSet::new(), Vec::new());
+    for n in 0..30 {
+        let record = ends(n);
+        at.create(&record).await;
+        if n % 2 == 0 {
+            staying.insert(record.key);
+        } else {
+            going.push(record.key);
+        }
+    }
+    let (mut met, mut after) = (Vec::new(), None);
+    loop {
+        let page = at.store.scan(after, 4).await.expect("scan");
+        let Some(last) = page.last() else { break };
+        after = Some(ScanCursor::from(last));
+        // The last that was seen goes, and another comes before where the walk is.
+        if let Some(n) = going.iter().position(|key| *key == last.key) {
+            at.delete(&going.swap_remove(n)).await;
+        }
+        at.create(&ends(0)).await;
+        met.extend(page);
+    }
+    for key in staying {
+        let times = met.iter().filter(|met| met.key == key).count();
+        assert_eq!(times, 1, "{key}");
+    }
+    assert!(
+        met.is_sorted_by_key(|record| ScanCursor::from(record)),
+        "out of order"
+    );
+}

@@ -10,7 +10,11 @@ const ACTORS: usize = 16;
 const ROUNDS: usize = 8;
 
 /// Runs `actor` as many tasks that start together, and gives what they gave.
-async fn race<S, F, R>(store: &Arc<S>, actors: usize, actor: impl Fn(usize, Arc<S>) -> F) -> Vec<R>
+pub(super) async fn race<S, F, R>(
+    store: &Arc<S>,
+    actors: usize,
+    actor: impl Fn(usize, Arc<S>) -> F,
+) -> Vec<R>
 where
     S: SessionStore,
     F: Future<Output = R> + Send + 'static,
@@ -239,4 +243,124 @@ pub async fn race_of_deletes_has_one_winner<S: SessionStore>(at: Fixture<S>) {
             .count();
         assert_eq!(winners, 1, "deletes that ended it");
     }
+}
+
+/// Atomic: an expired record's key is given to one of many creates.
+pub async fn race_of_creates_over_an_expired_record_has_one_winner<S: SessionStore>(
+    at: Fixture<S>,
+) {
+    for _ in 0..ROUNDS {
+        let old = at.expiring();
+        at.create(&old).await;
+        at.time.reach(old.expires_at).await;
+        let later = at.time.later();
+        let answers = race(&at.store, ACTORS, |n, store| {
+            let record = Record {
+                expires_at: later,
+                ..rewritten(&old, &n.to_be_bytes())
+            };
+            async move {
+                if n % 4 == 3 {
+                    store.delete_expired(10).await.expect("cleanup");
+                    return None;
+                }
+                let answer = store.create(&record).await.expect("create");
+                (answer == Create::Created).then_some(record)
+            }
+        })
+        .await;
+        let winners: Vec<_> = answers.into_iter().flatten().collect();
+        assert_eq!(winners.len(), 1, "creates of one key");
+        assert_eq!(at.load(&old.key).await.as_ref(), winners.first());
+    }
+}
+
+/// Atomic: a touch puts no old body back, and an update no old deadline.
+pub async fn race_of_updates_and_touches_loses_no_write<S: SessionStore>(at: Fixture<S>) {
+    for _ in 0..ROUNDS {
+        let record = at.created().await;
+        let later = record
+            .expires_at
+            .saturating_add(std::time::Duration::from_secs(1));
+        let last = race(&at.store, 8, |n, store| {
+            let mut current = record.clone();
+            async move {
+                for _ in 0..10 {
+                    if n > 0 {
+                        let touched = store.touch(&current.key, current.revision, later).await;
+                        assert_ne!(touched.expect("touch"), Touch::Gone);
+                        current = store.load(&current.key).await.expect("load").expect("live");
+                        continue;
+                    }
+                    let next = rewritten(&current, b"written");
+                    let answer = store.update(current.revision, &next).await.expect("update");
+                    assert_eq!(answer, Update::Updated, "nobody else writes");
+                    current = next;
+                }
+                current
+            }
+        })
+        .await;
+        let seen = at.load(&record.key).await.expect("the record");
+        assert_eq!(seen.revision, last[0].revision);
+        assert_eq!(seen.body, last[0].body);
+    }
+}
+
+/// Cleanup: a record whose update was acknowledged is live, however close cleanup came.
+pub async fn race_of_update_and_cleanup_keeps_what_was_updated<S: SessionStore>(at: Fixture<S>) {
+    for _ in 0..ROUNDS {
+        let record = at.expiring();
+        let (soon, later) = (record.expires_at, at.time.later());
+        at.create(&record).await;
+        let updated = race(&at.store, ACTORS, |n, store| {
+            let (record, time) = (record.clone(), at.time.clone());
+            async move {
+                match n % 8 {
+                    0 => {
+                        let next = Record {
+                            expires_at: later,
+                            ..rewritten(&record, b"in time")
+                        };
+                        let answer = store.update(record.revision, &next).await.expect("update");
+                        return answer == Update::Updated;
+                    }
+                    1 => time.reach(soon).await,
+                    _ => drop(store.delete_expired(10).await.expect("cleanup")),
+                }
+                false
+            }
+        })
+        .await;
+        at.time.reach(soon).await;
+        at.cleanup().await;
+        let live = at.load(&record.key).await.is_some();
+        assert_eq!(
+            live,
+            updated.contains(&true),
+            "updated and live are the same"
+        );
+    }
+}
+
+/// Cleanup: of many at once, each record is removed and counted by one.
+pub async fn race_of_cleanups_counts_each_record_once<S: SessionStore>(at: Fixture<S>) {
+    const RECORDS: usize = 40;
+    let live = at.created().await;
+    let mut last = at.time.now();
+    for _ in 0..RECORDS {
+        let record = at.expiring();
+        last = last.max(record.expires_at);
+        at.create(&record).await;
+    }
+    at.time.reach(last).await;
+    let removed = race(&at.store, ACTORS, |n, store| async move {
+        store.delete_expired(1 + n).await.expect("cleanup")
+    })
+    .await;
+    let removed: usize = removed.iter().sum();
+    assert!(removed <= RECORDS, "{removed} of {RECORDS} were counted");
+    while at.store.delete_expired(16).await.expect("cleanup") == 16 {}
+    assert_eq!(at.cleanup().await, 0);
+    assert_eq!(at.load(&live.key).await, Some(live));
 }

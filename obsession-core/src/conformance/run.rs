@@ -19,9 +19,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(120);
 /// Runs every case that a [`SessionStore`] must pass, each on a store of its own from `make`, and
 /// says how each went.
 ///
-/// The cases that need a reopened store or an outage run if the constructor gives them
-/// ([`Setup::reopen`], [`Setup::outage`],
-/// [`Setup::neighbour`]); else they are [`Verdict::NotChecked`].
+/// The cases that need more than a store run if the constructor gives it ([`Setup::reopen`],
+/// [`Setup::outage`], [`Setup::neighbour`], [`Setup::peer`]); else they are
+/// [`Verdict::NotChecked`].
 ///
 /// ```
 /// use obsession_core::MemoryStore;
@@ -41,6 +41,7 @@ where
     runs.all_if(abilities.reopens, NO_REOPEN, &case::of_reopening());
     runs.all_if(abilities.fails, NO_OUTAGE, &case::of_outages());
     runs.all_if(abilities.neighbours, NO_NEIGHBOUR, &case::of_neighbours());
+    runs.all_if(abilities.peers, NO_PEER, &case::of_peers());
     runs.report
 }
 
@@ -55,14 +56,20 @@ where
     let mut runs = Runs::new(&make);
     runs.all(&case::of_indexes());
     runs.all_if(abilities.reopens, NO_REOPEN, &case::of_reopening_indexes());
+    runs.all_if(
+        abilities.neighbours,
+        NO_NEIGHBOUR,
+        &case::of_neighbouring_indexes(),
+    );
+    runs.all_if(abilities.peers, NO_PEER, &case::of_peering_indexes());
     report.outcomes.append(&mut runs.report.outcomes);
     report
 }
 
 const NO_REOPEN: &str = "the constructor gives no `reopen`";
 const NO_OUTAGE: &str = "the constructor gives no `outage`";
-
 const NO_NEIGHBOUR: &str = "the constructor gives no `neighbour`";
+const NO_PEER: &str = "the constructor gives no `peer`";
 
 /// Runs the case of this name, and panics with an explanation if it fails. What `conformance!`
 /// makes of each case.
@@ -77,6 +84,7 @@ where
         case::of_reopening(),
         case::of_outages(),
         case::of_neighbours(),
+        case::of_peers(),
     ];
     explain(
         &make,
@@ -91,7 +99,12 @@ where
     M: Fn(Time) -> F,
     F: Future<Output: IntoSetup<Store: SessionIndex>>,
 {
-    let groups = [case::of_indexes(), case::of_reopening_indexes()];
+    let groups = [
+        case::of_indexes(),
+        case::of_reopening_indexes(),
+        case::of_neighbouring_indexes(),
+        case::of_peering_indexes(),
+    ];
     explain(
         &make,
         groups.into_iter().flatten().find(|case| case.name == name),
@@ -126,6 +139,7 @@ struct Abilities {
     reopens: bool,
     fails: bool,
     neighbours: bool,
+    peers: bool,
 }
 
 impl Abilities {
@@ -140,6 +154,7 @@ impl Abilities {
                 reopens: setup.can_reopen(),
                 fails: setup.can_fail(),
                 neighbours: setup.has_neighbour(),
+                peers: setup.has_peer(),
             }
         })
     }

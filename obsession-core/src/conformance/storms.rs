@@ -81,6 +81,16 @@ const ACTORS: u64 = 4;
 const CALLS: usize = 12;
 
 async fn storm<S: SessionStore>(at: &Fixture<S>, seed: u64, keys: usize) {
+    storm_on(at, &[Arc::clone(&at.store)], seed, keys).await;
+}
+
+/// A storm through several handles on the same records.
+pub(super) async fn storm_on<S: SessionStore>(
+    at: &Fixture<S>,
+    stores: &[Arc<S>],
+    seed: u64,
+    keys: usize,
+) {
     let mut records = Vec::new();
     for _ in 0..keys {
         records.push(at.created().await);
@@ -89,7 +99,8 @@ async fn storm<S: SessionStore>(at: &Fixture<S>, seed: u64, keys: usize) {
     let start = Arc::new(Barrier::new(usize::try_from(ACTORS).expect("few")));
     let tasks: Vec<_> = (0..ACTORS)
         .map(|actor| {
-            let (store, start) = (Arc::clone(&at.store), Arc::clone(&start));
+            let store = Arc::clone(&stores[usize::try_from(actor).expect("few") % stores.len()]);
+            let start = Arc::clone(&start);
             let (mut known, histories) = (records.clone(), histories.clone());
             let mut chance = Chance::new(seed * ACTORS + actor);
             let later = at.time.later();

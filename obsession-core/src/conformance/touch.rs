@@ -118,3 +118,46 @@ pub async fn touch_of_another_revision_changes_nothing<S: SessionStore>(at: Fixt
     at.time.reach(shorter.expires_at).await;
     assert_eq!(at.load(&old.key).await, None);
 }
+
+/// Touch: to the millisecond.
+pub async fn touch_moves_by_a_millisecond<S: SessionStore>(at: Fixture<S>) {
+    let mut record = at.created().await;
+    for _ in 0..5 {
+        record.expires_at = record.expires_at.saturating_add(MILLISECOND);
+        at.touch(&record, record.expires_at).await;
+        assert_eq!(at.load(&record.key).await.as_ref(), Some(&record));
+    }
+}
+
+/// Recognised retries: a touch that is made again is the same.
+pub async fn touch_again_is_touched<S: SessionStore>(at: Fixture<S>) {
+    let mut record = at.created().await;
+    record.expires_at = record.expires_at.saturating_add(MILLISECOND);
+    for _ in 0..3 {
+        at.touch(&record, record.expires_at).await;
+        assert_eq!(at.load(&record.key).await.as_ref(), Some(&record));
+    }
+}
+
+/// Touch: however long the body is.
+pub async fn touch_keeps_a_large_body<S: SessionStore>(at: Fixture<S>) {
+    let body: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+    let mut record = rewritten(&at.record(), &body);
+    at.create(&record).await;
+    record.expires_at = record.expires_at.saturating_add(MILLISECOND);
+    at.touch(&record, record.expires_at).await;
+    let seen = at.load(&record.key).await.expect("the record");
+    assert!(seen == record, "200,000 bytes came back otherwise");
+}
+
+/// Isolation: this record's deadline and no other's.
+pub async fn touch_leaves_others_alone<S: SessionStore>(at: Fixture<S>) {
+    let (one, other) = (at.expiring(), at.expiring());
+    at.create(&one).await;
+    at.create(&other).await;
+    at.touch(&one, at.time.later()).await;
+    assert_eq!(at.load(&other.key).await.as_ref(), Some(&other));
+    at.time.reach(other.expires_at).await;
+    assert_eq!(at.load(&other.key).await, None);
+    assert!(at.load(&one.key).await.is_some());
+}
