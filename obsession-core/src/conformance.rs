@@ -57,6 +57,7 @@ pub mod cleanup;
 pub mod create;
 pub mod delete;
 pub mod index;
+pub mod index_walks;
 pub mod load;
 pub mod neighbour;
 pub mod neighbour_index;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Fixture, rewritten};
-use crate::{Record, SessionStore, Touch};
+use crate::{Record, SessionStore};
 
 /// Cleanup: all that has expired, nothing that is live.
 pub async fn cleanup_removes_the_expired_and_nothing_else<S: SessionStore>(at: Fixture<S>) {
@@ -20,12 +20,8 @@ pub async fn cleanup_removes_the_expired_and_nothing_else<S: SessionStore>(at: F
     }
     at.time.reach(soon).await;
     // A store may have removed some in passing, and one whose server does it by itself all.
-    assert!(at.store.delete_expired(100).await.expect("cleanup") <= 8);
-    assert_eq!(
-        at.store.delete_expired(100).await.expect("cleanup"),
-        0,
-        "a second time"
-    );
+    assert!(at.cleanup().await <= 8);
+    assert_eq!(at.cleanup().await, 0, "a second time");
     for record in live {
         assert_eq!(at.load(&record.key).await, Some(record));
     }
@@ -65,13 +61,7 @@ pub async fn cleanup_spares_what_was_touched_or_updated<S: SessionStore>(at: Fix
     at.create(&touched).await;
     at.create(&updated).await;
     let later = at.time.later();
-    assert_eq!(
-        at.store
-            .touch(&touched.key, touched.revision, later)
-            .await
-            .expect("touch"),
-        Touch::Touched
-    );
+    at.touch(&touched, later).await;
     at.update(
         updated.revision,
         &Record {
@@ -81,14 +71,14 @@ pub async fn cleanup_spares_what_was_touched_or_updated<S: SessionStore>(at: Fix
     )
     .await;
     at.time.reach(soon).await;
-    assert_eq!(at.store.delete_expired(100).await.expect("cleanup"), 0);
+    assert_eq!(at.cleanup().await, 0);
     assert!(at.load(&touched.key).await.is_some(), "touched");
     assert!(at.load(&updated.key).await.is_some(), "updated");
 }
 
 /// Cleanup: nothing to do is no error.
 pub async fn cleanup_of_an_empty_store_is_zero<S: SessionStore>(at: Fixture<S>) {
-    assert_eq!(at.store.delete_expired(100).await.expect("cleanup"), 0);
+    assert_eq!(at.cleanup().await, 0);
 }
 
 /// Cleanup: no limit is too large for it.

@@ -1,7 +1,7 @@
 //! Creates: a new record, never over another one.
 
 use super::{Fixture, rewritten};
-use crate::{Create, Delete, Record, SessionStore, Timestamp, Update};
+use crate::{Create, Record, SessionStore, Timestamp, Update};
 
 /// Create: a live record of the key stays as it is.
 pub async fn create_of_a_taken_key_changes_nothing<S: SessionStore>(at: Fixture<S>) {
@@ -26,10 +26,7 @@ pub async fn create_again_is_recognised<S: SessionStore>(at: Fixture<S>) {
 
 /// Live or absent: an expired record does not keep its key.
 pub async fn create_over_an_expired_record_replaces_it<S: SessionStore>(at: Fixture<S>) {
-    let old = Record {
-        expires_at: at.time.soon(),
-        ..at.record()
-    };
+    let old = at.expiring();
     at.create(&old).await;
     at.time.reach(old.expires_at).await;
     let new = Record {
@@ -38,17 +35,14 @@ pub async fn create_over_an_expired_record_replaces_it<S: SessionStore>(at: Fixt
     };
     at.create(&new).await;
     assert_eq!(at.load(&old.key).await.as_ref(), Some(&new));
-    at.store.delete_expired(100).await.expect("cleanup");
+    at.cleanup().await;
     assert_eq!(at.load(&old.key).await, Some(new), "after cleanup");
 }
 
 /// Delete: nothing but a create with this key makes it load again.
 pub async fn create_after_a_delete<S: SessionStore>(at: Fixture<S>) {
     let old = at.created().await;
-    assert_eq!(
-        at.store.delete(&old.key).await.expect("delete"),
-        Delete::Deleted
-    );
+    at.delete(&old.key).await;
     let new = rewritten(&old, b"new");
     at.create(&new).await;
     assert_eq!(at.load(&old.key).await, Some(new));

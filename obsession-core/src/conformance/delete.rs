@@ -1,15 +1,12 @@
 //! Deletes: gone, and stays gone.
 
 use super::Fixture;
-use crate::{Delete, Record, SessionStore};
+use crate::{Delete, SessionStore};
 
 /// Delete: the record is gone when it is acknowledged.
 pub async fn delete_ends_the_record<S: SessionStore>(at: Fixture<S>) {
     let key = at.created().await.key;
-    assert_eq!(
-        at.store.delete(&key).await.expect("delete"),
-        Delete::Deleted
-    );
+    at.delete(&key).await;
     assert_eq!(at.load(&key).await, None);
 }
 
@@ -28,10 +25,7 @@ pub async fn delete_again_is_gone<S: SessionStore>(at: Fixture<S>) {
 
 /// Live or absent: there is nothing to delete after the deadline.
 pub async fn delete_of_an_expired_record_is_gone<S: SessionStore>(at: Fixture<S>) {
-    let record = Record {
-        expires_at: at.time.soon(),
-        ..at.record()
-    };
+    let record = at.expiring();
     at.create(&record).await;
     at.time.reach(record.expires_at).await;
     assert_eq!(
@@ -43,9 +37,6 @@ pub async fn delete_of_an_expired_record_is_gone<S: SessionStore>(at: Fixture<S>
 /// Delete: this record and no other.
 pub async fn delete_leaves_others_alone<S: SessionStore>(at: Fixture<S>) {
     let (one, other) = (at.created().await, at.created().await);
-    assert_eq!(
-        at.store.delete(&one.key).await.expect("delete"),
-        Delete::Deleted
-    );
+    at.delete(&one.key).await;
     assert_eq!(at.load(&other.key).await, Some(other));
 }

@@ -28,6 +28,15 @@ pub struct Setup<S> {
     peer: Option<S>,
 }
 
+/// What a constructor may give besides a store.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Ability {
+    Reopen,
+    Outage,
+    Neighbour,
+    Peer,
+}
+
 struct Outage {
     begin: Switch,
     end: Switch,
@@ -99,20 +108,13 @@ impl<S: SessionStore> Setup<S> {
         self
     }
 
-    pub(crate) fn can_reopen(&self) -> bool {
-        self.reopen.is_some()
-    }
-
-    pub(crate) fn can_fail(&self) -> bool {
-        self.outage.is_some()
-    }
-
-    pub(crate) fn has_neighbour(&self) -> bool {
-        self.neighbour.is_some()
-    }
-
-    pub(crate) fn has_peer(&self) -> bool {
-        self.peer.is_some()
+    pub(crate) fn can(&self, ability: Ability) -> bool {
+        match ability {
+            Ability::Reopen => self.reopen.is_some(),
+            Ability::Outage => self.outage.is_some(),
+            Ability::Neighbour => self.neighbour.is_some(),
+            Ability::Peer => self.peer.is_some(),
+        }
     }
 
     pub(crate) fn into_fixture(self, time: Time, calls: &Calls) -> Fixture<Recorded<S>> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Fixture, load::odd_subjects, rewritten};
-use crate::{Delete, Record, ScanCursor, SessionIndex, SessionKey, Touch, Update};
+use crate::{Record, SessionIndex, SessionKey, Update};
 
 impl<S: SessionIndex> Fixture<S> {
-    async fn of(&self, subject: &str) -> Record {
+    pub(super) async fn of(&self, subject: &str) -> Record {
         let record = Record {
             subject: Some(Arc::from(subject)),
             ..self.record()
@@ -24,7 +24,7 @@ impl<S: SessionIndex> Fixture<S> {
         keys
     }
 
-    async fn scanned(&self) -> Vec<Record> {
+    pub(super) async fn scanned(&self) -> Vec<Record> {
         self.store.scan(None, 1000).await.expect("scan")
     }
 }
@@ -50,36 +50,6 @@ pub async fn index_lists_nothing_of_others<S: SessionIndex>(at: Fixture<S>) {
     for subject in ["zoë", "", "z", "zoëyy"] {
         assert!(at.keys_of(subject).await.is_empty(), "{subject:?}");
     }
-}
-
-/// List: pages of every size meet every record once, in order.
-pub async fn index_pages_meet_every_record_once<S: SessionIndex>(at: Fixture<S>) {
-    for _ in 0..10 {
-        at.of("zoë").await;
-    }
-    let all = at.store.list("zoë", None, 100).await.expect("list");
-    for size in 1..=11 {
-        let (mut paged, mut after) = (Vec::new(), None);
-        loop {
-            let page = at
-                .store
-                .list("zoë", after.as_ref(), size)
-                .await
-                .expect("list");
-            assert!(page.len() <= size);
-            let Some(last) = page.last() else { break };
-            after = Some(last.key);
-            paged.extend(page);
-        }
-        assert_eq!(paged, all, "pages of {size}");
-    }
-    assert!(
-        at.store
-            .list("zoë", None, 0)
-            .await
-            .expect("list")
-            .is_empty()
-    );
 }
 
 /// List: only what is live.
@@ -126,10 +96,7 @@ pub async fn index_follows_a_changed_subject<S: SessionIndex>(at: Fixture<S>) {
 /// Index: a delete takes the entry with it.
 pub async fn index_forgets_a_deleted_record<S: SessionIndex>(at: Fixture<S>) {
     let record = at.of("zoë").await;
-    assert_eq!(
-        at.store.delete(&record.key).await.expect("delete"),
-        Delete::Deleted
-    );
+    at.delete(&record.key).await;
     assert!(at.keys_of("zoë").await.is_empty());
     assert!(at.scanned().await.is_empty());
     // Somebody else's session under the same key is not zoë's.
@@ -159,7 +126,7 @@ pub async fn index_forgets_a_replaced_expired_record<S: SessionIndex>(at: Fixtur
     at.create(&new).await;
     assert!(at.keys_of("old").await.is_empty());
     assert_eq!(at.keys_of("new").await, BTreeSet::from([new.key]));
-    at.store.delete_expired(100).await.expect("cleanup");
+    at.cleanup().await;
     assert_eq!(at.scanned().await, [new]);
 }
 
@@ -177,31 +144,6 @@ pub async fn index_keeps_odd_subjects_apart<S: SessionIndex>(at: Fixture<S>) {
             "{subject:?}"
         );
     }
-}
-
-/// List: a walk meets what was there all along exactly once, whatever comes and goes.
-pub async fn index_pages_stay_right_when_records_come_and_go<S: SessionIndex>(at: Fixture<S>) {
-    let mut staying = BTreeSet::new();
-    let mut going = Vec::new();
-    for _ in 0..12 {
-        staying.insert(at.of("zoë").await.key);
-        going.push(at.of("zoë").await.key);
-    }
-    let (mut met, mut after) = (Vec::new(), None);
-    loop {
-        let page = at.store.list("zoë", after.as_ref(), 3).await.expect("list");
-        let Some(last) = page.last() else { break };
-        after = Some(last.key);
-        met.extend(page.iter().map(|record| record.key));
-        if let Some(key) = going.pop() {
-            let _ = at.store.delete(&key).await.expect("delete");
-        }
-        at.of("zoë").await;
-    }
-    for key in staying {
-        assert_eq!(met.iter().filter(|met| **met == key).count(), 1, "{key}");
-    }
-    assert!(met.is_sorted(), "out of order");
 }
 
 /// Delete of a subject: every record but one, and how many.
@@ -252,62 +194,6 @@ pub async fn index_delete_of_a_subject_leaves_others_alone<S: SessionIndex>(at: 
     assert_eq!(at.load(&nobody.key).await, Some(nobody));
 }
 
-/// Scan: the oldest deadline first, from a cursor on, also where deadlines are equal.
-pub async fn index_scans_by_deadline_from_a_cursor<S: SessionIndex>(at: Fixture<S>) {
-    let later = at.time.later();
-    let mut records = Vec::new();
-    for n in 0..12 {
-        let expires_at = later.saturating_add(Duration::from_millis(100 - n / 3));
-        let record = Record {
-            expires_at,
-            ..at.record()
-        };
-        at.create(&record).await;
-        records.push(record);
-    }
-    records.sort_by_key(|record| ScanCursor::from(record));
-    for size in [1, 2, 5, 12, 13] {
-        let (mut scanned, mut after) = (Vec::new(), None);
-        loop {
-            let page = at.store.scan(after, size).await.expect("scan");
-            let Some(last) = page.last() else { break };
-            after = Some(ScanCursor::from(last));
-            scanned.extend(page);
-        }
-        assert_eq!(scanned, records, "pages of {size}");
-    }
-}
-
-/// Scan: a touch or an update moves a record to its new place.
-pub async fn index_scan_shows_a_moved_deadline<S: SessionIndex>(at: Fixture<S>) {
-    let later = at.time.later();
-    let (first, second) = (at.created().await, at.created().await);
-    let third = later.saturating_add(Duration::from_secs(3600));
-    assert_eq!(
-        at.store
-            .touch(&first.key, first.revision, third)
-            .await
-            .expect("touch"),
-        Touch::Touched
-    );
-    let moved = third.saturating_add(Duration::from_secs(1));
-    at.update(
-        second.revision,
-        &Record {
-            expires_at: moved,
-            ..rewritten(&second, b"")
-        },
-    )
-    .await;
-    let scanned: Vec<_> = at
-        .scanned()
-        .await
-        .iter()
-        .map(|r| (r.key, r.expires_at))
-        .collect();
-    assert_eq!(scanned, [(first.key, third), (second.key, moved)]);
-}
-
 /// Count: what is live.
 pub async fn index_counts_live_records<S: SessionIndex>(at: Fixture<S>) {
     assert_eq!(at.store.count().await.expect("count"), 0);
@@ -322,7 +208,7 @@ pub async fn index_counts_live_records<S: SessionIndex>(at: Fixture<S>) {
     assert_eq!(at.store.count().await.expect("count"), 9);
     at.time.reach(soon).await;
     assert_eq!(at.store.count().await.expect("count"), 5);
-    at.store.delete_expired(100).await.expect("cleanup");
+    at.cleanup().await;
     assert_eq!(at.store.count().await.expect("count"), 5);
 }
 
@@ -388,18 +274,6 @@ pub async fn index_agrees_with_the_records_after_a_storm<S: SessionIndex>(at: Fi
     assert_eq!(at.scanned().await.len() as u64, count);
 }
 
-/// Index: no limit is too large or too small for it.
-pub async fn index_takes_any_limit<S: SessionIndex>(at: Fixture<S>) {
-    let mut records = vec![at.of("zoë").await, at.of("zoë").await, at.of("zoë").await];
-    records.sort_by_key(|record| record.key);
-    for limit in [0, 1, 2, 3, 1 << 20, usize::MAX] {
-        let listed = at.store.list("zoë", None, limit).await.expect("list");
-        assert_eq!(listed, records[..limit.min(3)], "list of at most {limit}");
-        let scanned = at.store.scan(None, limit).await.expect("scan");
-        assert_eq!(scanned.len(), limit.min(3), "scan of at most {limit}");
-    }
-}
-
 /// Index: a record whose deadline was moved is listed for as long as it lives.
 pub async fn index_lists_a_record_whose_deadline_moved<S: SessionIndex>(at: Fixture<S>) {
     let of_zoe = |record| Record {
@@ -427,23 +301,6 @@ pub async fn index_lists_a_record_whose_deadline_moved<S: SessionIndex>(at: Fixt
         at.store.delete_subject("zoë", None).await.expect("delete"),
         2
     );
-}
-
-/// List: from after a key, whether or not it is there or the subject's.
-pub async fn index_lists_from_after_a_key_that_is_gone<S: SessionIndex>(at: Fixture<S>) {
-    let mut records = Vec::new();
-    for _ in 0..6 {
-        records.push(at.of("zoë").await);
-    }
-    records.sort_by_key(|record| record.key);
-    at.delete(&records[2].key).await;
-    let strangers = [at.of("yan").await.key, at.record().key];
-    let gone = records.remove(2).key;
-    for after in strangers.into_iter().chain([gone]) {
-        let expected: Vec<_> = records.iter().filter(|r| r.key > after).cloned().collect();
-        let listed = at.store.list("zoë", Some(&after), 10).await.expect("list");
-        assert_eq!(listed, expected, "after {after}");
-    }
 }
 
 /// List: a subject with a NUL, where it can be stored, is another one than its parts.
@@ -484,43 +341,4 @@ pub async fn index_delete_of_a_subject_counts_live_records<S: SessionIndex>(at: 
     assert_eq!(ended, 1);
     assert_eq!(at.load(&moved.key).await, Some(moved));
     assert_eq!(at.store.count().await.expect("count"), 1);
-}
-
-/// Scan: a walk meets what was there all along exactly once, whatever comes and goes.
-pub async fn index_scan_stays_right_when_records_come_and_go<S: SessionIndex>(at: Fixture<S>) {
-    let later = at.time.later();
-    let ends = |n: u64| Record {
-        expires_at: later.saturating_add(Duration::from_millis(n / 3)),
-        ..at.record()
-    };
-    let (mut staying, mut going) = (BTreeSet::new(), Vec::new());
-    for n in 0..30 {
-        let record = ends(n);
-        at.create(&record).await;
-        if n % 2 == 0 {
-            staying.insert(record.key);
-        } else {
-            going.push(record.key);
-        }
-    }
-    let (mut met, mut after) = (Vec::new(), None);
-    loop {
-        let page = at.store.scan(after, 4).await.expect("scan");
-        let Some(last) = page.last() else { break };
-        after = Some(ScanCursor::from(last));
-        // The last that was seen goes, and another comes before where the walk is.
-        if let Some(n) = going.iter().position(|key| *key == last.key) {
-            at.delete(&going.swap_remove(n)).await;
-        }
-        at.create(&ends(0)).await;
-        met.extend(page);
-    }
-    for key in staying {
-        let times = met.iter().filter(|met| met.key == key).count();
-        assert_eq!(times, 1, "{key}");
-    }
-    assert!(
-        met.is_sorted_by_key(|record| ScanCursor::from(record)),
-        "out of order"
-    );
 }

@@ -81,10 +81,7 @@ pub async fn load_gives_back_odd_subjects<S: SessionStore>(at: Fixture<S>) {
 
 /// Live or absent: before the deadline and not at it.
 pub async fn load_before_the_deadline_but_not_at_it<S: SessionStore>(at: Fixture<S>) {
-    let record = Record {
-        expires_at: at.time.soon(),
-        ..at.record()
-    };
+    let record = at.expiring();
     at.create(&record).await;
     if at.time.is_set() {
         let before = Timestamp::from_millis(record.expires_at.as_millis() - 1);

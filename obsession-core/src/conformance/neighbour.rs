@@ -36,10 +36,7 @@ pub async fn neighbour_may_have_the_same_key<S: SessionStore>(at: Fixture<S>) {
         other.load(&record.key).await.expect("load").as_ref(),
         Some(&twin)
     );
-    assert_eq!(
-        at.store.delete(&record.key).await.expect("delete"),
-        Delete::Deleted
-    );
+    at.delete(&record.key).await;
     assert_eq!(other.load(&record.key).await.expect("load"), Some(twin));
 }
 
@@ -66,7 +63,7 @@ pub async fn neighbour_is_not_cleaned_up<S: SessionStore>(at: Fixture<S>) {
         live.push(twin);
     }
     at.time.reach(soon).await;
-    at.store.delete_expired(100).await.expect("cleanup");
+    at.cleanup().await;
     assert_eq!(other.delete_expired(100).await.expect("cleanup"), 0);
     for twin in live {
         assert_eq!(other.load(&twin.key).await.expect("load"), Some(twin));

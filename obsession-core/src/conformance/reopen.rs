@@ -57,10 +57,7 @@ pub async fn reopen_keeps_a_touched_deadline<S: SessionStore>(at: Fixture<S>) {
 /// Durable: what was deleted stays deleted, also for a late writer.
 pub async fn reopen_does_not_revive_a_deleted_record<S: SessionStore>(at: Fixture<S>) {
     let record = at.created().await;
-    assert_eq!(
-        at.store.delete(&record.key).await.expect("delete"),
-        Delete::Deleted
-    );
+    at.delete(&record.key).await;
     let at = at.reopened().await;
     assert_eq!(at.load(&record.key).await, None);
     let late = rewritten(&record, b"late");
@@ -78,16 +75,13 @@ pub async fn reopen_does_not_revive_a_deleted_record<S: SessionStore>(at: Fixtur
 
 /// Durable: what expired while it was closed is absent, and cleanup finds it.
 pub async fn reopen_serves_nothing_that_expired_meanwhile<S: SessionStore>(at: Fixture<S>) {
-    let record = Record {
-        expires_at: at.time.soon(),
-        ..at.record()
-    };
+    let record = at.expiring();
     at.create(&record).await;
     let at = at.reopened().await;
     at.time.reach(record.expires_at).await;
     assert_eq!(at.load(&record.key).await, None);
-    at.store.delete_expired(100).await.expect("cleanup");
-    assert_eq!(at.store.delete_expired(100).await.expect("cleanup"), 0);
+    at.cleanup().await;
+    assert_eq!(at.cleanup().await, 0);
 }
 
 /// Recognised retries: a write whose answer was lost with the process is recognised by the next.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 use super::case::{self, Case};
-use super::fixture::{IntoSetup, Setup};
+use super::fixture::{Ability, IntoSetup, Setup};
 use super::recorded::{Calls, Recorded};
 use super::report::{Outcome, Report, Verdict};
 use super::time::Time;
@@ -35,13 +35,12 @@ where
     M: Fn(Time) -> F,
     F: Future<Output: IntoSetup>,
 {
-    let abilities = Abilities::of(&make);
     let mut runs = Runs::new(&make);
     runs.all(&case::of_stores());
-    runs.all_if(abilities.reopens, NO_REOPEN, &case::of_reopening());
-    runs.all_if(abilities.fails, NO_OUTAGE, &case::of_outages());
-    runs.all_if(abilities.neighbours, NO_NEIGHBOUR, &case::of_neighbours());
-    runs.all_if(abilities.peers, NO_PEER, &case::of_peers());
+    runs.all_if(Ability::Reopen, &case::of_reopening());
+    runs.all_if(Ability::Outage, &case::of_outages());
+    runs.all_if(Ability::Neighbour, &case::of_neighbours());
+    runs.all_if(Ability::Peer, &case::of_peers());
     runs.report
 }
 
@@ -51,25 +50,25 @@ where
     M: Fn(Time) -> F,
     F: Future<Output: IntoSetup<Store: SessionIndex>>,
 {
-    let abilities = Abilities::of(&make);
     let mut report = run(&make);
     let mut runs = Runs::new(&make);
     runs.all(&case::of_indexes());
-    runs.all_if(abilities.reopens, NO_REOPEN, &case::of_reopening_indexes());
-    runs.all_if(
-        abilities.neighbours,
-        NO_NEIGHBOUR,
-        &case::of_neighbouring_indexes(),
-    );
-    runs.all_if(abilities.peers, NO_PEER, &case::of_peering_indexes());
+    runs.all_if(Ability::Reopen, &case::of_reopening_indexes());
+    runs.all_if(Ability::Neighbour, &case::of_neighbouring_indexes());
+    runs.all_if(Ability::Peer, &case::of_peering_indexes());
     report.outcomes.append(&mut runs.report.outcomes);
     report
 }
 
-const NO_REOPEN: &str = "the constructor gives no `reopen`";
-const NO_OUTAGE: &str = "the constructor gives no `outage`";
-const NO_NEIGHBOUR: &str = "the constructor gives no `neighbour`";
-const NO_PEER: &str = "the constructor gives no `peer`";
+/// Why the cases that need this ability did not run.
+fn missing(ability: Ability) -> &'static str {
+    match ability {
+        Ability::Reopen => "the constructor gives no `reopen`",
+        Ability::Outage => "the constructor gives no `outage`",
+        Ability::Neighbour => "the constructor gives no `neighbour`",
+        Ability::Peer => "the constructor gives no `peer`",
+    }
+}
 
 /// Runs the case of this name, and panics with an explanation if it fails. What `conformance!`
 /// makes of each case.
@@ -134,34 +133,9 @@ where
     }
 }
 
-/// What the constructor can do besides making a store.
-struct Abilities {
-    reopens: bool,
-    fails: bool,
-    neighbours: bool,
-    peers: bool,
-}
-
-impl Abilities {
-    fn of<M, F>(make: &M) -> Self
-    where
-        M: Fn(Time) -> F,
-        F: Future<Output: IntoSetup>,
-    {
-        runtime().block_on(async {
-            let setup: Setup<_> = make(Time::new()).await.into_setup();
-            Self {
-                reopens: setup.can_reopen(),
-                fails: setup.can_fail(),
-                neighbours: setup.has_neighbour(),
-                peers: setup.has_peer(),
-            }
-        })
-    }
-}
-
 struct Runs<'a, M> {
     make: &'a M,
+    abilities: Vec<Ability>,
     report: Report,
 }
 
@@ -171,8 +145,22 @@ where
     F: Future<Output: IntoSetup>,
 {
     fn new(make: &'a M) -> Self {
+        let every = [
+            Ability::Reopen,
+            Ability::Outage,
+            Ability::Neighbour,
+            Ability::Peer,
+        ];
+        let abilities = runtime().block_on(async {
+            let setup: Setup<_> = make(Time::new()).await.into_setup();
+            every
+                .into_iter()
+                .filter(|ability| setup.can(*ability))
+                .collect()
+        });
         Self {
             make,
+            abilities,
             report: Report::default(),
         }
     }
@@ -184,16 +172,15 @@ where
 
     fn all_if(
         &mut self,
-        able: bool,
-        reason: &'static str,
+        needed: Ability,
         cases: &[Case<Recorded<<F::Output as IntoSetup>::Store>>],
     ) {
-        if able {
+        if self.abilities.contains(&needed) {
             return self.all(cases);
         }
         let outcomes = cases
             .iter()
-            .map(|case| Outcome::new(case, Verdict::NotChecked(reason), Duration::ZERO));
+            .map(|case| Outcome::new(case, Verdict::NotChecked(missing(needed)), Duration::ZERO));
         self.report.outcomes.extend(outcomes);
     }
 }

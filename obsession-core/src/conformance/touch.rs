@@ -71,10 +71,7 @@ pub async fn touch_of_a_deleted_record_does_not_revive_it<S: SessionStore>(at: F
 
 /// Never an upsert: a touch after the deadline.
 pub async fn touch_of_an_expired_record_does_not_revive_it<S: SessionStore>(at: Fixture<S>) {
-    let record = Record {
-        expires_at: at.time.soon(),
-        ..at.record()
-    };
+    let record = at.expiring();
     at.create(&record).await;
     at.time.reach(record.expires_at).await;
     assert_eq!(
@@ -91,13 +88,7 @@ pub async fn touch_of_an_expired_record_does_not_revive_it<S: SessionStore>(at: 
 pub async fn touch_is_no_conflict_for_an_update<S: SessionStore>(at: Fixture<S>) {
     let record = at.created().await;
     let later = record.expires_at.saturating_add(MILLISECOND);
-    assert_eq!(
-        at.store
-            .touch(&record.key, record.revision, later)
-            .await
-            .expect("touch"),
-        Touch::Touched
-    );
+    at.touch(&record, later).await;
     at.update(record.revision, &rewritten(&record, b"after the touch"))
         .await;
 }

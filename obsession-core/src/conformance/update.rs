@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Fixture, revision, rewritten};
-use crate::{Delete, Record, SessionStore, Timestamp, Update};
+use crate::{Record, SessionStore, Timestamp, Update};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -70,10 +70,7 @@ pub async fn update_of_an_unknown_key_does_not_insert<S: SessionStore>(at: Fixtu
 /// Never an upsert: of what was deleted.
 pub async fn update_of_a_deleted_record_does_not_revive_it<S: SessionStore>(at: Fixture<S>) {
     let record = at.created().await;
-    assert_eq!(
-        at.store.delete(&record.key).await.expect("delete"),
-        Delete::Deleted
-    );
+    at.delete(&record.key).await;
     let late = rewritten(&record, b"late");
     assert_eq!(
         at.store
@@ -87,10 +84,7 @@ pub async fn update_of_a_deleted_record_does_not_revive_it<S: SessionStore>(at: 
 
 /// Never an upsert: of what expired, whether or not cleanup ran.
 pub async fn update_of_an_expired_record_does_not_revive_it<S: SessionStore>(at: Fixture<S>) {
-    let record = Record {
-        expires_at: at.time.soon(),
-        ..at.record()
-    };
+    let record = at.expiring();
     at.create(&record).await;
     at.time.reach(record.expires_at).await;
     let late = Record {
@@ -106,7 +100,7 @@ pub async fn update_of_an_expired_record_does_not_revive_it<S: SessionStore>(at:
             Update::Gone
         );
         assert_eq!(at.load(&record.key).await, None);
-        at.store.delete_expired(100).await.expect("cleanup");
+        at.cleanup().await;
     }
 }
 
@@ -121,7 +115,7 @@ pub async fn update_may_end_earlier<S: SessionStore>(at: Fixture<S>) {
     assert_eq!(at.load(&record.key).await.as_ref(), Some(&shorter));
     at.time.reach(shorter.expires_at).await;
     assert_eq!(at.load(&record.key).await, None);
-    assert_eq!(at.store.delete_expired(100).await.expect("cleanup"), 1);
+    assert_eq!(at.cleanup().await, 1);
 }
 
 /// Update: a later deadline holds, and cleanup does not go by the old one.
@@ -160,7 +154,7 @@ pub async fn update_to_a_shorter_body_leaves_nothing_of_the_longer<S: SessionSto
 ) {
     let long = Record {
         subject: Some("a subject that is long".into()),
-        ..rewritten(&at.record(), &[0xaa; 20_000])
+        ..rewritten(&at.record(), &vec![0xaa; 20_000])
     };
     at.create(&long).await;
     let mut last = long.revision;
