@@ -264,6 +264,21 @@ impl<S: SessionStore> Fixture<S> {
         self.store.delete_expired(100).await.expect("cleanup")
     }
 
+    /// Removes expired records, `limit` at a time, until fewer were found, and says how many.
+    pub async fn cleanup_by(&self, limit: usize) -> usize {
+        const MOST: usize = 1000;
+        let mut removed = 0;
+        loop {
+            let now = self.store.delete_expired(limit).await.expect("cleanup");
+            removed += now;
+            assert!(now <= limit, "{now} of at most {limit}");
+            assert!(removed <= MOST, "cleanup does not end");
+            if now < limit {
+                return removed;
+            }
+        }
+    }
+
     /// The same store closed and opened again.
     #[must_use]
     pub async fn reopened(mut self) -> Self {

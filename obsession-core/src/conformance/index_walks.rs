@@ -24,6 +24,7 @@ pub async fn index_pages_meet_every_record_once<S: SessionIndex>(at: Fixture<S>)
             let Some(last) = page.last() else { break };
             after = Some(last.key);
             paged.extend(page);
+            assert!(paged.len() <= all.len(), "pages of {size} do not end");
         }
         assert_eq!(paged, all, "pages of {size}");
     }
@@ -50,6 +51,7 @@ pub async fn index_pages_stay_right_when_records_come_and_go<S: SessionIndex>(at
         let Some(last) = page.last() else { break };
         after = Some(last.key);
         met.extend(page.iter().map(|record| record.key));
+        assert!(met.len() < 200, "the walk does not end");
         if let Some(key) = going.pop() {
             let _ = at.store.delete(&key).await.expect("delete");
         }
@@ -82,6 +84,7 @@ pub async fn index_scans_by_deadline_from_a_cursor<S: SessionIndex>(at: Fixture<
             let Some(last) = page.last() else { break };
             after = Some(ScanCursor::from(last));
             scanned.extend(page);
+            assert!(scanned.len() <= 12, "pages of {size} do not end");
         }
         assert_eq!(scanned, records, "pages of {size}");
     }
@@ -168,6 +171,7 @@ pub async fn index_scan_stays_right_when_records_come_and_go<S: SessionIndex>(at
         }
         at.create(&ends(0)).await;
         met.extend(page);
+        assert!(met.len() < 200, "the walk does not end");
     }
     for key in staying {
         let times = met.iter().filter(|met| met.key == key).count();

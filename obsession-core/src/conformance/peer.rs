@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Fixture;
 use super::fixture::rewritten;
-use super::races::race;
+use super::races::count_up;
 use super::storms::storm_on;
 use crate::{Delete, Record, SessionManager, SessionStore, Touch, Update};
 
@@ -117,33 +117,10 @@ pub async fn peer_cleans_up_once<S: SessionStore>(at: Fixture<S>) {
     assert_eq!(at.peer_load(&live).await, Some(live));
 }
 
-/// No lost update: increments through two handles are all there.
+/// Atomic: increments through two handles are all there.
 pub async fn peer_races_lose_no_increment<S: SessionStore>(at: Fixture<S>) {
-    const EACH: u64 = 20;
-    let record = rewritten(&at.record(), &0_u64.to_be_bytes());
-    at.create(&record).await;
     let stores = [Arc::clone(&at.store), Arc::clone(at.peer())];
-    race(&at.store, 8, |n, _| {
-        let (mut current, store) = (record.clone(), Arc::clone(&stores[n % 2]));
-        async move {
-            for _ in 0..EACH {
-                loop {
-                    let count = u64::from_be_bytes(current.body[..].try_into().expect("a count"));
-                    let next = rewritten(&current, &(count + 1).to_be_bytes());
-                    match store.update(current.revision, &next).await.expect("update") {
-                        Update::Updated => break current = next,
-                        Update::Conflict(newer) => current = newer,
-                        Update::Gone => panic!("the record is live"),
-                    }
-                }
-            }
-        }
-    })
-    .await;
-    for store in &stores {
-        let last = store.load(&record.key).await.expect("load").expect("live");
-        assert_eq!(last.body[..], (8 * EACH).to_be_bytes());
-    }
+    count_up(&at, &stores, 20).await;
 }
 
 /// Atomic: many random calls through two handles.
