@@ -26,6 +26,7 @@
 //!   [`SessionIndex`](crate::SessionIndex), `reopen` if the constructor gives [`Setup::reopen`],
 //!   `outage` if it gives [`Setup::outage`], `neighbour` if it gives [`Setup::neighbour`], `peer` if
 //!   it gives [`Setup::peer`]. What is not named shows as ignored, *not checked*.
+//! * A store whose server removes expired records by itself says so: [`Setup::cleans_itself`].
 //! * `conformance!(make, index; ignore a_case = "the reason", another_case = "its reason")` marks
 //!   cases as ignored, with your reason.
 //! * [`run`] and [`run_index`] give a [`Report`] instead of tests: a table, or JSON.

@@ -106,8 +106,8 @@ pub static CLAUSES: &[Clause] = &[
     ),
     clause(
         "Cleanup",
-        "`delete_expired` removes at most `limit` records that have expired and never a live one; \
-         fewer than `limit` means that no more were found",
+        "`delete_expired` removes at most `limit` records that have expired and never a live one, \
+         and says how many; fewer than `limit` means that no more were found",
         "`obsession_core::SessionStore::delete_expired`",
     ),
     clause(

@@ -63,7 +63,7 @@ pub async fn neighbour_is_not_cleaned_up<S: SessionStore>(at: Fixture<S>) {
         live.push(twin);
     }
     at.time.reach(soon).await;
-    at.cleanup().await;
+    at.assert_removed(at.cleanup().await, 6);
     assert_eq!(other.delete_expired(100).await.expect("cleanup"), 0);
     for twin in live {
         assert_eq!(other.load(&twin.key).await.expect("load"), Some(twin));

@@ -80,7 +80,7 @@ pub async fn reopen_serves_nothing_that_expired_meanwhile<S: SessionStore>(at: F
     let at = at.reopened().await;
     at.time.reach(record.expires_at).await;
     assert_eq!(at.load(&record.key).await, None);
-    at.cleanup().await;
+    at.assert_removed(at.cleanup().await, 1);
     assert_eq!(at.cleanup().await, 0);
 }
 
