@@ -2,8 +2,8 @@
 //!
 //! This file decides, `tables.rs` has what is on disk, `transactions.rs` runs both away from the
 //! async threads, and `index.rs` finds sessions by whose they are. `tests/conformance.rs` is the
-//! suite, `src/main.rs` opens a session. The chapter "Write your own store" of `obsession-core`
-//! walks through it.
+//! suite, `src/main.rs` opens a session. The chapter "Write
+//! your own store", `obsession-core/docs/write-your-own-store.md`, walks through it.
 //!
 //! [redb]: https://docs.rs/redb
 
