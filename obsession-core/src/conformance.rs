@@ -34,6 +34,8 @@
 //! A failing case says what was promised, what was done, what came back, and where to read on.
 //! [`CLAUSES`] are the promises, each with the name with which its cases begin.
 //!
+//! The chapter [Write your own store](crate::write_your_own_store) walks through a complete store,
+//! says how to supply what each flag needs, and reads a failure line by line.
 
 #![allow(
     clippy::missing_panics_doc,

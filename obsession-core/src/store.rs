@@ -31,6 +31,8 @@ use crate::{Record, Revision, SessionKey, StoreError, Timestamp};
 /// 8. **Bytes in, bytes out.** Key, revision, subject, times and body come back as they were given.
 ///
 /// Every method is required: a wrapper that forgets one must not compile.
+///
+/// [Write your own store](crate::write_your_own_store) goes through them with a complete one.
 #[async_trait]
 pub trait SessionStore: Debug + Send + Sync + 'static {
     /// The live record of `key`, or nothing.
