@@ -44,6 +44,7 @@
 mod case;
 mod chance;
 mod clauses;
+mod faulty;
 mod fixture;
 mod history;
 mod model;
@@ -70,6 +71,7 @@ pub mod touch;
 pub mod update;
 
 pub use clauses::{CLAUSES, Clause};
+pub use faulty::{Fault, Faulty, Rival};
 pub use fixture::{Fixture, IntoSetup, Setup, revision, rewritten};
 pub use recorded::Recorded;
 pub use report::{Outcome, Report, Verdict};
