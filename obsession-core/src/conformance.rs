@@ -57,6 +57,7 @@ pub mod cancel;
 pub mod cleanup;
 pub mod create;
 pub mod delete;
+pub mod faults;
 pub mod index;
 pub mod load;
 pub mod neighbour;

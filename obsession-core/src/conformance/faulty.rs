@@ -83,7 +83,9 @@ pub enum Fault {
     Delay(Duration),
     /// It waits for one more poll before it is made, and for another one before it answers.
     Yield,
-    /// It is made twice, as by a client that sends again, and the second answer is given.
+    /// It is made twice, as by a client that sends again, and the second answer is given. If others
+    /// write in between, that is a conflict with what came of the first, and what the session had
+    /// changed may count twice: a store must not send again on its own and answer so.
     Repeat,
     /// It is not made and never answers.
     Hang,
