@@ -193,7 +193,9 @@ impl Shared {
         let loading = self.store.load(&key);
         let found = bounded(until, loading, StoreError::not_applied(LATE_STORE)).await?;
         let now = self.clock.now();
-        let Some(record) = found.filter(|record| record.is_live(now)) else {
+        // Of another key's record it does not matter whether it is live: it is no answer.
+        let answer = |record: &Record| record.key != key || record.is_live(now);
+        let Some(record) = found.filter(answer) else {
             return Ok(Base::Absent(Absent::NotFound));
         };
         let Live { record, body } = match Live::checked(&key, record) {

@@ -188,6 +188,19 @@ async fn a_store_that_answers_with_another_record_is_an_error() {
     assert!(at.names(&theirs).await.is_some());
 }
 
+/// The deadline was looked at before the key: a mixed-up answer of a session that had expired was
+/// "no session", and whoever presented a good token was treated as a stranger.
+#[tokio::test]
+async fn a_store_that_answers_with_another_expired_record_is_an_error() {
+    let at = at();
+    let theirs = at.stored().await;
+    let theirs = at.record(&theirs).await.unwrap();
+    at.clock.set(theirs.expires_at);
+    let mine = at.stored().await;
+    at.store.set_always(Fault::Answer(theirs));
+    assert_corrupt(&at, &mine).await;
+}
+
 #[tokio::test]
 async fn a_record_that_is_damaged_while_a_request_is_under_way_is_not_overwritten() {
     let at = Arc::new(at());

@@ -18,10 +18,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Chance, Fault, NOW};
+use common::{Chance, Fault, NOW, saved};
 use obsession_core::{
-    ClientAction, Clock, Effect, Error, FileStore, ManualClock, MemoryStore, Record, Revision,
-    Session, SessionId, SessionKey, SessionStore, Timestamp,
+    ClientAction, Clock, Effect, Error, FileStore, ManualClock, MemoryStore, Record, Session,
+    SessionId, SessionKey, SessionStore,
 };
 use world::{CLIENTS, Fate, Marker, Request, World, now};
 
@@ -248,19 +248,7 @@ impl<S: SessionStore + Clone> World<S> {
     }
 }
 
-/// A record that no session of these tests has.
-fn stranger() -> Record {
-    Record {
-        key: "0123456789abcdef".parse().unwrap(),
-        revision: Revision::fresh().unwrap(),
-        subject: None,
-        created_at: NOW,
-        expires_at: Timestamp::MAX,
-        body: [].into(),
-    }
-}
-
-fn faults(instant: bool) -> Vec<Fault> {
+fn faults(theirs: Record, instant: bool) -> Vec<Fault> {
     let mut faults = vec![
         Fault::Refuse,
         Fault::LoseRequest,
@@ -270,7 +258,7 @@ fn faults(instant: bool) -> Vec<Fault> {
         Fault::Delay(DEADLINE * 9 / 10),
         Fault::Hang,
         Fault::HangAfter,
-        Fault::Answer(stranger()),
+        Fault::Answer(theirs),
     ];
     // Were others to write in between, the second answer would be a conflict with the first.
     faults.extend(instant.then_some(Fault::Repeat));
@@ -282,8 +270,14 @@ async fn round<S: SessionStore + Clone>(world: Arc<World<S>>, seed: u64, each: u
     if seed.is_multiple_of(2) {
         world.store.set_always(Fault::Yield);
     }
+    let theirs = world.others.open(None);
+    theirs.insert("client", &CLIENTS).unwrap();
+    let key = saved(&theirs).await.key();
+    let theirs = world.store.inner().load(&key).await.unwrap().unwrap();
     let one_in = usize::try_from(2 + seed % 7).unwrap();
-    world.store.set_random(seed, one_in, faults(world.instant));
+    world
+        .store
+        .set_random(seed, one_in, faults(theirs, world.instant));
     let work = |worker| {
         let world = Arc::clone(&world);
         let mut chance = Chance(seed * WORKERS + worker);
