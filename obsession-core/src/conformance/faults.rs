@@ -102,14 +102,14 @@ pub async fn fault_of_a_delete_without_an_answer_ends_the_session<S: SessionStor
 
 /// Honest: a load that was lost or answered with another's record is an error, never "no session".
 pub async fn fault_of_a_load_is_never_no_session<S: SessionStore>(at: Fixture<S>) {
-    let theirs = at.created().await;
     let at = Sessions::of(&at);
-    let (_, id) = at.stored().await;
+    let ((_, id), (_, theirs)) = (at.stored().await, at.stored().await);
+    let theirs = at.store.inner().load(&theirs.key()).await.expect("load");
     for fault in [
         Fault::Refuse,
         Fault::LoseRequest,
         Fault::LoseAnswer,
-        Fault::Answer(theirs),
+        Fault::Answer(theirs.expect("a record")),
     ] {
         at.store.set_always(fault);
         let session = at.manager.open(Some(id.clone()));
