@@ -201,6 +201,21 @@ async fn a_store_that_answers_with_another_expired_record_is_an_error() {
     assert_corrupt(&at, &mine).await;
 }
 
+/// Whoever ended a session of their own by its key was believed on a mixed-up answer: the session
+/// of that key was ended, whosever it was.
+#[tokio::test]
+async fn a_session_is_not_ended_on_the_record_of_another() {
+    let at = at();
+    let (mine, theirs) = (at.others.open(None), at.stored().await);
+    mine.sign_in("zoë").unwrap();
+    let mine = saved(&mine).await;
+    at.store
+        .set_always(Fault::Answer(at.record(&mine).await.unwrap()));
+    let ended = at.manager.end("zoë", &theirs.key()).await;
+    assert!(matches!(ended, Err(Error::Corrupt { .. })), "{ended:?}");
+    assert!(at.names(&theirs).await.is_some());
+}
+
 #[tokio::test]
 async fn a_record_that_is_damaged_while_a_request_is_under_way_is_not_overwritten() {
     let at = Arc::new(at());
