@@ -23,6 +23,7 @@ use obsession_core::{
     ClientAction, Clock, Effect, Error, FileStore, ManualClock, MemoryStore, Record, Session,
     SessionId, SessionKey, SessionStore,
 };
+use tokio::time::Instant;
 use world::{CLIENTS, Fate, Marker, Request, World, now};
 
 const WORKERS: u64 = 8;
@@ -284,7 +285,11 @@ async fn round<S: SessionStore + Clone>(world: Arc<World<S>>, seed: u64, each: u
         tokio::spawn(async move {
             for n in 0..each {
                 let number = worker * 1000 + n;
+                let begun = Instant::now();
                 Arc::clone(&world).request(number, &mut chance).await;
+                // A look, a save and the end of the request, and what a pause adds.
+                let took = begun.elapsed();
+                assert!(took < DEADLINE * 5 || !world.instant, "{took:?}");
             }
         })
     };

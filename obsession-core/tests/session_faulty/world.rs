@@ -152,7 +152,9 @@ impl<S: SessionStore + Clone> World<S> {
                 known.ends += u32::from(expired);
             }
             if fate == Fate::Applied && activity.cycled {
-                known.dead.extend(request.token.clone());
+                let token = request.token.clone().unwrap();
+                assert!(!known.dead.contains(&token), "it was replaced twice");
+                known.dead.push(token);
             }
         });
         if fate != Fate::Applied {
