@@ -29,6 +29,7 @@
 //! * `conformance!(make, index; ignore a_case = "the reason", another_case = "its reason")` marks
 //!   cases as ignored, with your reason.
 //! * [`run`] and [`run_index`] give a [`Report`] instead of tests: a table, or JSON.
+//! * [`Faulty`] is a store that fails on purpose, for applications too.
 //!
 //! A failing case says what was promised, what was done, what came back, and where to read on.
 //! [`CLAUSES`] are the promises, each with the name with which its cases begin.
