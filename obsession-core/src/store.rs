@@ -243,3 +243,35 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         (**self).delete_expired(limit).await
     }
 }
+
+#[async_trait]
+impl<S: SessionIndex + ?Sized> SessionIndex for Arc<S> {
+    async fn list(
+        &self,
+        subject: &str,
+        after: Option<&SessionKey>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        (**self).list(subject, after, limit).await
+    }
+
+    async fn delete_subject(
+        &self,
+        subject: &str,
+        except: Option<&SessionKey>,
+    ) -> Result<usize, StoreError> {
+        (**self).delete_subject(subject, except).await
+    }
+
+    async fn scan(
+        &self,
+        after: Option<ScanCursor>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        (**self).scan(after, limit).await
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        (**self).count().await
+    }
+}

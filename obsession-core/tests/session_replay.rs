@@ -12,7 +12,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{At, Step, at, saved, sent};
+use common::{At, Fault, at, saved, sent};
 use obsession_core::{ClientAction, Error, Lifetime, Session, SessionId};
 
 /// A session with `cart`, loaded by a request that has not written yet.
@@ -299,7 +299,7 @@ async fn a_conflict_that_does_not_end_is_reported_and_dropped() {
     let names = [const { "rival" }; 40];
     for (round, name) in names.into_iter().enumerate() {
         let rival = at.other(&id);
-        at.store.plan([Step::after(async move {
+        at.store.plan([Fault::behind(async move {
             rival.insert(name, &round).unwrap();
             rival.save().await.unwrap();
         })]);

@@ -158,6 +158,14 @@ macro_rules! __conformance_cases {
                 session_of_a_forged_token_is_nobodys
                 session_emptied_stays_empty
             }
+            faults {
+                fault_of_an_update_without_an_answer_counts_once
+                fault_of_a_create_without_an_answer_makes_one_session
+                fault_of_a_delete_without_an_answer_ends_the_session
+                fault_of_a_load_is_never_no_session
+                fault_of_calls_made_twice_changes_nothing_more
+                fault_of_calls_by_chance_is_told_as_it_is
+            }
         }
     };
     (index, $then:ident $args:tt) => {
