@@ -51,6 +51,24 @@ async fn a_write_after_a_delete_begins_a_fresh_session() {
     assert_eq!(at.store.store.len(), 1);
 }
 
+/// Every guard after a delete was taken for one of before it, and its change was lost.
+#[tokio::test]
+async fn a_guard_after_a_delete_changes_what_was_put_in_after_it() {
+    let at = at();
+    let session = at.manager.open(None);
+    session.insert("before", &1).unwrap();
+    let mut before = session.get_mut::<u64>("before").await.unwrap().unwrap();
+    *before += 1;
+    session.delete().await.unwrap();
+    drop(before);
+    session.insert("n", &1).unwrap();
+    *session.get_mut::<u64>("n").await.unwrap().unwrap() += 1;
+    assert_eq!(session.get::<u64>("n").await.unwrap(), Some(2));
+    let id = sent(session.finish(true).await.unwrap()).unwrap();
+    assert_eq!(at.names(&id).await.unwrap(), ["n"]);
+    assert_eq!(at.other(&id).get::<u64>("n").await.unwrap(), Some(2));
+}
+
 /// Data that was set before was stored under no key at all, or the request failed.
 #[tokio::test]
 async fn what_was_set_before_a_delete_is_not_stored() {
