@@ -47,9 +47,7 @@ impl State {
                 Base::Unknown | Base::Deleting(_) => None,
                 Base::Ended if self.log.is_empty() => None,
                 Base::Ended => return Err(self.ended()),
-                Base::Absent(Absent::Superseded { late: true })
-                    if !self.log.is_empty() && self.view.subject.is_none() =>
-                {
+                Base::Absent(absent) if !self.log.is_empty() && self.is_overtaken(*absent) => {
                     return Err(self.overtaken());
                 }
                 Base::Absent(_) if !self.makes_a_session() => None,

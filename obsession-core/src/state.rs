@@ -185,11 +185,17 @@ impl State {
             Base::Live(_) => self.superseded,
             Base::Ended | Base::Deleting(_) => true,
             // Signing in is always possible; other changes by a late request are not.
-            Base::Absent(Absent::Superseded { late }) => late && self.view.subject.is_none(),
-            _ => false,
+            Base::Absent(absent) => self.is_overtaken(absent),
+            Base::Unknown => false,
         };
         // Not yet for a sign-in itself, which goes through `push_sign_in`.
         if ended { Err(Error::Ended) } else { Ok(()) }
+    }
+
+    /// Whether all that was changed will be dropped: another request has just replaced the token,
+    /// and this one does not sign in.
+    pub(crate) fn is_overtaken(&self, absent: Absent) -> bool {
+        absent == Absent::Superseded { late: true } && self.view.subject.is_none()
     }
 
     /// Adds a sign-in, which is possible for whoever presents a token that is no longer good.
@@ -277,7 +283,7 @@ impl State {
                 Some(live.record.key)
             }
             Base::Live(_) => return Ok(self.id.clone()),
-            Base::Absent(_) if self.makes_a_session() => None,
+            Base::Absent(absent) if self.makes_a_session() && !self.is_overtaken(*absent) => None,
             _ => return Ok(None),
         };
         self.next_id(key, shared).map(Some)
