@@ -265,7 +265,10 @@ impl State {
         (self.attempt, self.failed, self.lost) = (None, None, false);
         self.delete_in_doubt = false;
         (self.id, self.next, self.issue) = (None, None, false);
-        self.clear = self.presented;
+        // A second one has nothing to add to what the first has found.
+        if !self.is_deleted() {
+            self.clear = self.presented;
+        }
         self.base = Base::Absent(Absent::Deleted);
     }
 
