@@ -162,7 +162,8 @@ impl State {
     fn forget_overwritten(&mut self, overwritten: &Overwritten<'_>) {
         let needed = match overwritten {
             Overwritten::Nothing => false,
-            Overwritten::Entry(name) => self.view.changes(name),
+            // The view does not tell what was changed before another user signed in.
+            Overwritten::Entry(name) => self.view.changes(name) || self.view.other_user,
             Overwritten::Everything => true,
         };
         if needed {

@@ -188,6 +188,26 @@ async fn a_guard_of_something_else_is_no_conflict() {
     assert_eq!(cart.unwrap(), ["quince", "medlar"]);
 }
 
+/// What a guard had changed before another user signed in was in the way of all that came after.
+#[tokio::test]
+async fn what_is_removed_after_another_sign_in_is_no_conflict() {
+    let at = at();
+    let session = at.others.open(None);
+    session.insert("cart", &1).unwrap();
+    session.sign_in("user-1").unwrap();
+    let id = saved(&session).await;
+    let late = at.open(&id);
+    *late.get_mut::<u64>("cart").await.unwrap().unwrap() += 1;
+    late.sign_in("user-2").unwrap();
+    late.remove("cart").unwrap();
+    other(&at, &id, async |session| {
+        session.insert("cart", &10).unwrap();
+    })
+    .await;
+    let next = saved(&late).await;
+    assert_eq!(at.names(&next).await.unwrap(), [""; 0]);
+}
+
 #[tokio::test]
 async fn a_sign_in_keeps_what_the_other_wrote() {
     let (at, id, late) = late().await;
