@@ -201,7 +201,9 @@ impl State {
 
     /// Adds a sign-in, which is possible for whoever presents a token that is no longer good.
     pub(crate) fn push_sign_in(&mut self, change: Change) -> Result<(), Error> {
-        if let Base::Absent(Absent::Superseded { late: true }) = self.base {
+        if let Base::Absent(Absent::Superseded { late: true }) = self.base
+            && !self.closed
+        {
             self.base = Base::Absent(Absent::NotFound);
         }
         self.push(change)
