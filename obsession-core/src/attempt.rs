@@ -103,6 +103,9 @@ impl State {
         if !(changed || renew && reissue) {
             self.throw_away(self.log.len());
             self.view = View::default();
+            if std::mem::take(&mut self.superseded) {
+                self.base = Base::Absent(Absent::Superseded { late: true });
+            }
             return Ok(None);
         }
         let (record, mut head) = (record.clone(), body.head.clone());

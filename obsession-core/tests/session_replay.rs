@@ -278,6 +278,25 @@ async fn other_changes_survive_a_cycle_by_another_and_that_is_all_they_do() {
     assert!(at.names(&next).await.is_some());
 }
 
+/// Its changes were found to be there already. At its end it kept a session alive whose token it did
+/// not have.
+#[tokio::test]
+async fn a_cycle_by_another_overtakes_also_who_has_nothing_left_to_write() {
+    let (at, id, late) = late().await;
+    late.insert("ours", &1).unwrap();
+    let winner = at.other(&id);
+    winner.cycle().unwrap();
+    winner.insert("ours", &1).unwrap();
+    let next = saved(&winner).await;
+    let deadline = at.store.record(&next).await.unwrap().expires_at;
+    at.pass(3 * 24 * 60 * 60);
+    late.save().await.unwrap();
+    assert!(matches!(late.insert("more", &1), Err(Error::Ended)));
+    assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
+    assert_eq!(at.store.calls(), ["load", "update"]);
+    assert_eq!(at.store.record(&next).await.unwrap().expires_at, deadline);
+}
+
 /// Whoever knows a visitor's token and has a request under way while the visitor signs in could put
 /// things into the session of the user, read it, and take it over.
 #[tokio::test]
