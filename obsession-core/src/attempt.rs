@@ -256,7 +256,8 @@ impl State {
             return Err(self.overtaken());
         }
         if replaced {
-            (self.id, self.issue, self.superseded) = (None, false, true);
+            self.superseded = true;
+            (self.id, self.issue, self.clear) = (None, false, false);
         }
         Ok(())
     }

@@ -258,7 +258,9 @@ impl State {
     fn over(&mut self, base: Base) -> Error {
         self.drop_changes();
         self.base = base;
-        (self.attempt, self.id, self.issue, self.superseded) = (None, None, false, false);
+        (self.attempt, self.id, self.superseded) = (None, None, false);
+        // Neither is an earlier delete for this request to tell: there is a newer token by now.
+        (self.issue, self.clear) = (false, false);
         Error::Ended
     }
 

@@ -121,6 +121,28 @@ async fn a_second_delete_has_nothing_to_do() {
     assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
 }
 
+/// The client may have the newer token by then.
+#[tokio::test]
+async fn a_delete_is_not_told_after_another_request_has_replaced_the_next_token() {
+    let changes: [fn(&obsession_core::Session); 2] = [
+        |late| late.cycle().unwrap(),
+        |late| late.insert("more", &1).unwrap(),
+    ];
+    for change in changes {
+        let at = at();
+        let id = at.stored().await;
+        let session = at.open(&id);
+        session.delete().await.unwrap();
+        session.insert("flash", "bye").unwrap();
+        let next = saved(&session).await;
+        let winner = at.other(&next);
+        winner.cycle().unwrap();
+        saved(&winner).await;
+        change(&session);
+        assert_eq!(session.finish(true).await.unwrap(), ClientAction::Keep);
+    }
+}
+
 /// A sign-out whose session was not found left the client with its cookie.
 #[tokio::test]
 async fn a_delete_clears_what_the_client_sent_though_there_is_no_session() {
