@@ -227,6 +227,21 @@ async fn what_was_refused_can_be_made_to_fit() {
 
 /// What was changed after the response had begun was stored without a cookie, or lost.
 #[tokio::test]
+async fn a_sign_in_after_the_response_changes_nothing_of_what_the_request_may_do() {
+    let at = at();
+    let old = at.stored().await;
+    let session = at.other(&old);
+    session.cycle().unwrap();
+    saved(&session).await;
+    let late = at.open(&old);
+    assert!(late.is_empty().await.unwrap());
+    let _ = late.finish(true).await.unwrap();
+    assert!(matches!(late.sign_in("user-42"), Err(Error::Closed)));
+    let answer = late.delete().await;
+    assert!(matches!(answer, Err(Error::Ended)), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_change_after_the_response_is_an_error_and_stores_nothing() {
     let at = at();
     let id = at.stored().await;

@@ -51,6 +51,24 @@ async fn a_write_after_a_delete_begins_a_fresh_session() {
     assert_eq!(at.store.inner().len(), 1);
 }
 
+/// Every guard after a delete was taken for one of before it, and its change was lost.
+#[tokio::test]
+async fn a_guard_after_a_delete_changes_what_was_put_in_after_it() {
+    let at = at();
+    let session = at.manager.open(None);
+    session.insert("before", &1).unwrap();
+    let mut before = session.get_mut::<u64>("before").await.unwrap().unwrap();
+    *before += 1;
+    session.delete().await.unwrap();
+    drop(before);
+    session.insert("n", &1).unwrap();
+    *session.get_mut::<u64>("n").await.unwrap().unwrap() += 1;
+    assert_eq!(session.get::<u64>("n").await.unwrap(), Some(2));
+    let id = sent(session.finish(true).await.unwrap()).unwrap();
+    assert_eq!(at.names(&id).await.unwrap(), ["n"]);
+    assert_eq!(at.other(&id).get::<u64>("n").await.unwrap(), Some(2));
+}
+
 /// Data that was set before was stored under no key at all, or the request failed.
 #[tokio::test]
 async fn what_was_set_before_a_delete_is_not_stored() {
@@ -97,8 +115,32 @@ async fn a_second_delete_has_nothing_to_do() {
     late.contains("cart").await.unwrap();
     at.other(&id).delete().await.unwrap();
     late.delete().await.unwrap();
-    // The other's answer clears the cookie; by now there may be one of a newer login.
+    // The other's answer clears the cookie; by now there may be one of a newer login. To be sure
+    // is no reason to clear that.
+    late.delete().await.unwrap();
     assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
+}
+
+/// The client may have the newer token by then.
+#[tokio::test]
+async fn a_delete_is_not_told_after_another_request_has_replaced_the_next_token() {
+    let changes: [fn(&obsession_core::Session); 2] = [
+        |late| late.cycle().unwrap(),
+        |late| late.insert("more", &1).unwrap(),
+    ];
+    for change in changes {
+        let at = at();
+        let id = at.stored().await;
+        let session = at.open(&id);
+        session.delete().await.unwrap();
+        session.insert("flash", "bye").unwrap();
+        let next = saved(&session).await;
+        let winner = at.other(&next);
+        winner.cycle().unwrap();
+        saved(&winner).await;
+        change(&session);
+        assert_eq!(session.finish(true).await.unwrap(), ClientAction::Keep);
+    }
 }
 
 /// A sign-out whose session was not found left the client with its cookie.

@@ -109,6 +109,12 @@ async fn a_token_that_has_just_been_replaced_begins_nothing_but_a_sign_in() {
     // One that changes without a look is told at the end, by nothing being sent.
     let late = at.open(&old);
     late.insert("a", &1).unwrap();
+    assert_eq!(
+        late.id().await.unwrap(),
+        None,
+        "what it would bring is dropped"
+    );
+    assert_eq!(late.key().await.unwrap(), None);
     assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
     assert!(late.activity().dropped);
     let late = at.open(&old);
