@@ -288,13 +288,13 @@ async fn a_cycle_by_another_overtakes_also_who_has_nothing_left_to_write() {
     winner.cycle().unwrap();
     winner.insert("ours", &1).unwrap();
     let next = saved(&winner).await;
-    let deadline = at.store.record(&next).await.unwrap().expires_at;
+    let deadline = at.record(&next).await.unwrap().expires_at;
     at.pass(3 * 24 * 60 * 60);
     late.save().await.unwrap();
     assert!(matches!(late.insert("more", &1), Err(Error::Ended)));
     assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
     assert_eq!(at.store.calls(), ["load", "update"]);
-    assert_eq!(at.store.record(&next).await.unwrap().expires_at, deadline);
+    assert_eq!(at.record(&next).await.unwrap().expires_at, deadline);
 }
 
 /// Whoever knows a visitor's token and has a request under way while the visitor signs in could put
