@@ -24,6 +24,8 @@ use crate::{Record, Revision, SessionKey, StoreError, Timestamp};
 ///    what is absent is `Gone`.
 /// 5. **Recognised retries.** A create or update whose `record.revision` is the stored revision
 ///    has been applied already, and answers as it did or would have done the first time.
+///    Whoever sends a write again by itself, a driver that reconnects included, must not pass on the
+///    second answer where somebody may have written in between: a conflict is then *unknown*.
 /// 6. **Cancel-safe.** A future dropped at any await leaves the record as it was before or after
 ///    the call, and the store usable.
 /// 7. **Honest.** A failure is a [`StoreError`] that says *not applied* or *unknown*; it is never
