@@ -9,12 +9,13 @@ async fn make(time: Time) -> Setup<RedbStore> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions.redb");
     let store = RedbStore::open(&path, time.clock()).unwrap();
-    Setup::new(store).keep(folder).reopen(move |store| {
-        // The file is free once the only store that has it is closed.
+    let setup = Setup::new(store.clone()).peer(store).keep(folder);
+    setup.reopen(move |store| {
+        // The file is free once the last clone of the store is gone.
         drop(store);
         let store = RedbStore::open(&path, time.clock()).unwrap();
         async move { store }
     })
 }
 
-obsession_core::conformance!(make, index, reopen);
+obsession_core::conformance!(make, index, reopen, peer);
