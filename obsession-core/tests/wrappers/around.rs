@@ -75,9 +75,9 @@ pub(crate) fn setup<W: Wrapper>(time: &Time, finish: fn(W) -> Store) -> Setup<St
     let switch = |fault: Fault| {
         let stores = stores.clone();
         move || {
-            stores
-                .iter()
-                .for_each(|store| store.set_always(fault.clone()));
+            for store in &stores {
+                store.set_always(fault.clone());
+            }
             async {}
         }
     };

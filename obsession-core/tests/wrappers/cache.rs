@@ -72,10 +72,16 @@ impl<S> Cache<S> {
 }
 
 impl Kept {
+    /// What is kept of `key`, and what a load that is under way would keep.
+    pub(crate) fn forget(&mut self, key: &SessionKey) {
+        self.records.remove(key);
+        self.loads.remove(key);
+    }
+
     fn begin(&mut self, written: &Written) {
         *self.writes.entry(written.clone()).or_default() += 1;
         match written {
-            Written::Key(key) => drop(self.records.remove(key)),
+            Written::Key(key) => self.forget(key),
             Written::Subject(subject) => self
                 .records
                 .retain(|_, record| record.subject.as_ref() != Some(subject)),
@@ -84,7 +90,7 @@ impl Kept {
 
     fn end(&mut self, written: &Written) {
         match written {
-            Written::Key(key) => drop(self.loads.remove(key)),
+            Written::Key(key) => self.forget(key),
             // Nobody knows what a load that is under way will find.
             Written::Subject(_) => self.loads.clear(),
         }

@@ -1,62 +1,47 @@
 //! What a migration leaves when it is cut off between its two steps: one record, in two stores.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use obsession_core::conformance::{Fault, rewritten};
-use obsession_core::{
-    Clock, Create, Delete, Effect, ManualClock, Record, Revision, SessionIndex, SessionKey,
-    SessionStore, Timestamp, Touch, Update,
+use obsession_core::{Delete, Effect, SessionIndex, SessionStore, Touch, Update};
+
+use crate::moves::{
+    Moves, a_delete_during_a_move_is_not_undone, a_load_during_a_move_finds_the_record,
 };
 
-use crate::around::{Inner, Wrapper, inner};
-use crate::migrating::Migrating;
-
-struct Halfway {
-    old: Inner,
-    new: Inner,
-    store: Arc<Migrating<Inner>>,
-    clock: Arc<ManualClock>,
-    record: Record,
+fn moves() -> Moves {
+    Moves::new(|migrating| migrating)
 }
 
 /// The record is in the new store, and the process ended before it was taken out of the old one.
-async fn halfway() -> Halfway {
-    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
-    let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
-    let (old, new) = (inner(&shared), inner(&shared));
-    let record = Record {
-        key: SessionKey::try_from(&[b'z'; SessionKey::LEN][..]).unwrap(),
-        revision: Revision::fresh().unwrap(),
-        subject: Some(Arc::from("zoë")),
-        created_at: Timestamp::from_millis(0),
-        expires_at: Timestamp::from_millis(1000),
-        body: Arc::from(&b"body"[..]),
-    };
-    assert_eq!(old.create(&record).await.unwrap(), Create::Created);
-    let store: Arc<Migrating<Inner>> =
-        Wrapper::around([Arc::clone(&old), Arc::clone(&new)], shared);
-    let next = rewritten(&record, b"next");
-    // The load that looks, and the one that moves.
-    old.plan([Fault::Pass, Fault::Pass, Fault::Refuse]);
-    let cut = store.update(record.revision, &next).await.unwrap_err();
-    assert_eq!(cut.effect(), Effect::NotApplied);
-    for half in [&old, &new] {
-        let seen = half.load(&record.key).await.unwrap();
-        assert_eq!(seen.as_ref(), Some(&record));
+async fn halfway() -> Moves {
+    let at = moves();
+    at.create().await;
+    let next = rewritten(&at.record, b"next");
+    // The load that looks, the one that moves, and the delete.
+    at.old.plan([Fault::Pass, Fault::Pass, Fault::Refuse]);
+    let cut = at.store.update(at.record.revision, &next).await;
+    assert_eq!(cut.unwrap_err().effect(), Effect::NotApplied);
+    for half in [&at.old, &at.new] {
+        let seen = half.load(&at.record.key).await.unwrap();
+        assert_eq!(seen.as_ref(), Some(&at.record));
     }
-    Halfway {
-        old,
-        new,
-        store,
-        clock,
-        record,
-    }
+    at
+}
+
+#[tokio::test]
+async fn a_record_is_found_while_it_is_moved() {
+    a_load_during_a_move_finds_the_record(moves()).await;
+}
+
+#[tokio::test]
+async fn a_record_that_is_deleted_while_it_is_moved_is_gone() {
+    a_delete_during_a_move_is_not_undone(moves()).await;
 }
 
 #[tokio::test]
 async fn it_is_listed_scanned_and_counted_once() {
-    let Halfway { store, record, .. } = halfway().await;
+    let Moves { store, record, .. } = halfway().await;
     let once = [record];
     assert_eq!(store.list("zoë", None, 9).await.unwrap(), once);
     assert_eq!(store.scan(None, 9).await.unwrap(), once);
@@ -80,7 +65,6 @@ async fn a_touch_moves_the_deadline_of_the_one_that_stays() {
     let later = at.record.expires_at.saturating_add(Duration::from_secs(9));
     let touched = at.store.touch(&key, revision, later).await.unwrap();
     assert_eq!(touched, Touch::Touched);
-    at.clock.set(at.record.expires_at);
     let seen = at.store.load(&key).await.unwrap();
     assert_eq!(seen.map(|record| record.expires_at), Some(later));
 }

@@ -1,7 +1,7 @@
 //! A store around a store is a store: the suite on a cache, on one that seals bodies and on one that
 //! migrates, and what the suite does not see of them.
 //!
-//! Their broken twins are among the mutants, in `tests/mutants/wrappers/`.
+//! Their broken twins are among the mutants, in `tests/mutants/wrapping/`.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +13,7 @@ mod around;
 mod cache;
 mod forged;
 mod migrating;
+mod moves;
 mod sealed;
 
 mod leftovers;

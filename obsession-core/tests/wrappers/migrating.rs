@@ -178,5 +178,6 @@ impl<S: SessionIndex> SessionIndex for Migrating<S> {
 /// Of two with one key, the later one.
 fn without_doubles(records: Vec<Record>) -> Vec<Record> {
     let by_key = records.into_iter().map(|record| (record.key, record));
-    BTreeMap::from_iter(by_key).into_values().collect()
+    let by_key: BTreeMap<_, _> = by_key.collect();
+    by_key.into_values().collect()
 }
