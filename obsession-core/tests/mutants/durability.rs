@@ -1,6 +1,7 @@
 //! What is acknowledged and not there any more when the store is opened again.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -15,10 +16,10 @@ use crate::unflushed::Unflushed;
 
 pub(crate) fn all() -> Vec<Entry> {
     vec![
-        Entry::of::<CreateIsNotFlushed>(),
-        Entry::of::<UpdateIsNotFlushed>(),
-        Entry::of::<TouchIsNotFlushed>(),
-        Entry::of::<DeleteIsNotFlushed>(),
+        Entry::of::<NotFlushed<CreateIsNotFlushed>>(),
+        Entry::of::<NotFlushed<UpdateIsNotFlushed>>(),
+        Entry::of::<NotFlushed<TouchIsNotFlushed>>(),
+        Entry::of::<NotFlushed<DeleteIsNotFlushed>>(),
         Entry::of::<LargeBodiesAreNotFlushed>(),
         Entry::of::<DeadlinesAreInMemory>(),
         Entry::of::<RetriesAreInMemory>(),
@@ -26,33 +27,69 @@ pub(crate) fn all() -> Vec<Entry> {
     ]
 }
 
-/// Acknowledged before it is on the disk.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Operation {
+    Create,
+    Update,
+    Touch,
+    Delete,
+}
+
+/// An operation that is acknowledged before it is on the disk.
+pub(crate) trait Held: Debug + Default + Send + Sync + 'static {
+    const CAUGHT_BY: &'static str;
+    const OPERATION: Operation;
+}
+
+/// A store that keeps what was done last in its memory, where the next call of the same process finds
+/// it and no other.
 #[derive(Debug, Default)]
-pub(crate) struct CreateIsNotFlushed(Unflushed);
+pub(crate) struct NotFlushed<H> {
+    unflushed: Unflushed,
+    _held: H,
+}
 
-#[async_trait]
-impl Bug for CreateIsNotFlushed {
-    fn caught_by(&self) -> &'static str {
-        "reopen_keeps_what_was_created"
-    }
-
-    async fn load(&self, at: &Sound, key: &SessionKey) -> Answer<Option<Record>> {
-        self.0.load(at, key)
-    }
-
-    async fn create(&self, at: &Sound, record: &Record) -> Answer<Create> {
-        self.0.settle(at, &record.key)?;
-        let before = at.live(&record.key)?;
-        let answer = at.create(record).await?;
-        if answer == Create::Created {
-            self.0.hold_back(at, &record.key, before.as_ref())?;
+impl<H: Held> NotFlushed<H> {
+    async fn run<T>(
+        &self,
+        at: &Sound,
+        key: &SessionKey,
+        operation: Operation,
+        call: impl Future<Output = Answer<T>>,
+        applied: impl Fn(&T) -> bool,
+    ) -> Answer<T> {
+        self.unflushed.settle(at, key)?;
+        let before = at.live(key)?;
+        let answer = call.await?;
+        if operation == H::OPERATION && applied(&answer) {
+            self.unflushed.hold_back(at, key, before.as_ref())?;
         }
         Ok(answer)
     }
+}
+
+#[async_trait]
+impl<H: Held> Bug for NotFlushed<H> {
+    fn caught_by(&self) -> &'static str {
+        H::CAUGHT_BY
+    }
+
+    async fn load(&self, at: &Sound, key: &SessionKey) -> Answer<Option<Record>> {
+        self.unflushed.load(at, key)
+    }
+
+    async fn create(&self, at: &Sound, record: &Record) -> Answer<Create> {
+        let created = |answer: &Create| *answer == Create::Created;
+        let call = at.create(record);
+        self.run(at, &record.key, Operation::Create, call, created)
+            .await
+    }
 
     async fn update(&self, at: &Sound, expected: Revision, record: &Record) -> Answer<Update> {
-        self.0.settle(at, &record.key)?;
-        at.update(expected, record).await
+        let updated = |answer: &Update| *answer == Update::Updated;
+        let call = at.update(expected, record);
+        self.run(at, &record.key, Operation::Update, call, updated)
+            .await
     }
 
     async fn touch(
@@ -62,142 +99,52 @@ impl Bug for CreateIsNotFlushed {
         expected: Revision,
         expires_at: Timestamp,
     ) -> Answer<Touch> {
-        self.0.settle(at, key)?;
-        at.touch(key, expected, expires_at).await
+        let touched = |answer: &Touch| *answer == Touch::Touched;
+        let call = at.touch(key, expected, expires_at);
+        self.run(at, key, Operation::Touch, call, touched).await
     }
 
     async fn delete(&self, at: &Sound, key: &SessionKey) -> Answer<Delete> {
-        self.0.settle(at, key)?;
-        at.delete(key).await
+        let deleted = |answer: &Delete| *answer == Delete::Deleted;
+        self.run(at, key, Operation::Delete, at.delete(key), deleted)
+            .await
     }
+}
+
+/// A new session is in a buffer.
+#[derive(Debug, Default)]
+pub(crate) struct CreateIsNotFlushed;
+
+impl Held for CreateIsNotFlushed {
+    const CAUGHT_BY: &'static str = "reopen_keeps_what_was_created";
+    const OPERATION: Operation = Operation::Create;
 }
 
 /// The last update is in a buffer.
 #[derive(Debug, Default)]
-pub(crate) struct UpdateIsNotFlushed(Unflushed);
+pub(crate) struct UpdateIsNotFlushed;
 
-#[async_trait]
-impl Bug for UpdateIsNotFlushed {
-    fn caught_by(&self) -> &'static str {
-        "reopen_keeps_the_last_update"
-    }
-
-    async fn load(&self, at: &Sound, key: &SessionKey) -> Answer<Option<Record>> {
-        self.0.load(at, key)
-    }
-
-    async fn update(&self, at: &Sound, expected: Revision, record: &Record) -> Answer<Update> {
-        self.0.settle(at, &record.key)?;
-        let before = at.live(&record.key)?;
-        let answer = at.update(expected, record).await?;
-        if answer == Update::Updated {
-            self.0.hold_back(at, &record.key, before.as_ref())?;
-        }
-        Ok(answer)
-    }
-
-    async fn touch(
-        &self,
-        at: &Sound,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-    ) -> Answer<Touch> {
-        self.0.settle(at, key)?;
-        at.touch(key, expected, expires_at).await
-    }
-
-    async fn delete(&self, at: &Sound, key: &SessionKey) -> Answer<Delete> {
-        self.0.settle(at, key)?;
-        at.delete(key).await
-    }
+impl Held for UpdateIsNotFlushed {
+    const CAUGHT_BY: &'static str = "reopen_keeps_the_last_update";
+    const OPERATION: Operation = Operation::Update;
 }
 
 /// A moved deadline is written with the next update.
 #[derive(Debug, Default)]
-pub(crate) struct TouchIsNotFlushed(Unflushed);
+pub(crate) struct TouchIsNotFlushed;
 
-#[async_trait]
-impl Bug for TouchIsNotFlushed {
-    fn caught_by(&self) -> &'static str {
-        "reopen_keeps_a_touched_deadline"
-    }
-
-    async fn load(&self, at: &Sound, key: &SessionKey) -> Answer<Option<Record>> {
-        self.0.load(at, key)
-    }
-
-    async fn update(&self, at: &Sound, expected: Revision, record: &Record) -> Answer<Update> {
-        self.0.settle(at, &record.key)?;
-        at.update(expected, record).await
-    }
-
-    async fn touch(
-        &self,
-        at: &Sound,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-    ) -> Answer<Touch> {
-        self.0.settle(at, key)?;
-        let before = at.live(key)?;
-        let answer = at.touch(key, expected, expires_at).await?;
-        if answer == Touch::Touched {
-            self.0.hold_back(at, key, before.as_ref())?;
-        }
-        Ok(answer)
-    }
-
-    async fn delete(&self, at: &Sound, key: &SessionKey) -> Answer<Delete> {
-        self.0.settle(at, key)?;
-        at.delete(key).await
-    }
+impl Held for TouchIsNotFlushed {
+    const CAUGHT_BY: &'static str = "reopen_keeps_a_touched_deadline";
+    const OPERATION: Operation = Operation::Touch;
 }
 
 /// A delete is of this process's memory, and of the disk later.
 #[derive(Debug, Default)]
-pub(crate) struct DeleteIsNotFlushed(Unflushed);
+pub(crate) struct DeleteIsNotFlushed;
 
-#[async_trait]
-impl Bug for DeleteIsNotFlushed {
-    fn caught_by(&self) -> &'static str {
-        "reopen_does_not_revive_a_deleted_record"
-    }
-
-    async fn load(&self, at: &Sound, key: &SessionKey) -> Answer<Option<Record>> {
-        self.0.load(at, key)
-    }
-
-    async fn create(&self, at: &Sound, record: &Record) -> Answer<Create> {
-        self.0.settle(at, &record.key)?;
-        at.create(record).await
-    }
-
-    async fn update(&self, at: &Sound, expected: Revision, record: &Record) -> Answer<Update> {
-        self.0.settle(at, &record.key)?;
-        at.update(expected, record).await
-    }
-
-    async fn touch(
-        &self,
-        at: &Sound,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-    ) -> Answer<Touch> {
-        self.0.settle(at, key)?;
-        at.touch(key, expected, expires_at).await
-    }
-
-    async fn delete(&self, at: &Sound, key: &SessionKey) -> Answer<Delete> {
-        self.0.settle(at, key)?;
-        let before = at.live(key)?;
-        let answer = at.delete(key).await?;
-        if answer == Delete::Deleted {
-            self.0.hold_back(at, key, before.as_ref())?;
-        }
-        Ok(answer)
-    }
+impl Held for DeleteIsNotFlushed {
+    const CAUGHT_BY: &'static str = "reopen_does_not_revive_a_deleted_record";
+    const OPERATION: Operation = Operation::Delete;
 }
 
 /// A long body is in a file of its own, which is not synced.
