@@ -63,6 +63,7 @@ macro_rules! __conformance_cases {
                 create_again_after_an_update_is_taken
                 create_over_an_expired_record_takes_nothing_from_it
                 create_again_of_what_has_expired_makes_it
+                create_again_after_a_touch_keeps_the_deadline
             }
             update {
                 update_replaces_every_field
@@ -80,6 +81,8 @@ macro_rules! __conformance_cases {
                 update_of_the_record_before_the_delete_is_a_conflict
                 update_leaves_others_alone
                 update_again_of_what_has_expired_is_gone
+                update_again_after_a_touch_keeps_the_deadline
+                update_tells_revisions_apart_that_differ_in_one_bit
             }
             touch {
                 touch_moves_the_deadline_and_nothing_else
