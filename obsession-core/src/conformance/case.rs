@@ -96,6 +96,7 @@ macro_rules! __conformance_cases {
                 touch_again_is_touched
                 touch_keeps_a_large_body
                 touch_leaves_others_alone
+                touch_of_an_expired_record_is_gone_whatever_it_asks
             }
             delete {
                 delete_ends_the_record
@@ -262,6 +263,7 @@ macro_rules! __conformance_cases {
                 peer_races_lose_no_increment
                 peer_storm_is_linearizable
                 peer_serves_the_same_sessions
+                peer_answers_a_touch_by_the_record
             }
         }
     };
