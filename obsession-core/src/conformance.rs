@@ -72,6 +72,7 @@ pub mod outage;
 pub mod peer;
 pub mod peer_index;
 pub mod races;
+pub mod races_apart;
 pub mod reopen;
 pub mod reopen_index;
 pub mod sessions;

@@ -131,6 +131,13 @@ macro_rules! __conformance_cases {
                 race_of_update_and_cleanup_keeps_what_was_updated
                 race_of_cleanups_counts_each_record_once
             }
+            races_apart {
+                race_of_loads_and_updates_gives_whole_records
+                race_of_touches_keeps_the_latest_deadline
+                race_of_calls_on_different_keys_mixes_up_nothing
+                race_of_a_touch_and_an_update_is_no_conflict
+                race_of_create_and_cleanup_keeps_what_was_created
+            }
             orders {
                 orders_of_two_actors_agree_with_the_model
                 orders_of_two_actors_on_an_expired_record
