@@ -157,6 +157,8 @@ macro_rules! __conformance_cases {
                 cancel_of_a_load_at_every_poll
                 cancel_of_a_cleanup_at_every_poll
                 cancel_of_many_calls_never_gives_anothers_record
+                cancel_of_a_load_leaves_no_old_answer
+                cancel_of_an_update_comes_in_time_or_never
             }
             sessions {
                 session_updates_of_many_requests_are_all_counted
