@@ -63,6 +63,7 @@ pub mod create;
 pub mod delete;
 pub mod faults;
 pub mod index;
+pub mod index_entries;
 pub mod index_walks;
 pub mod load;
 pub mod neighbour;

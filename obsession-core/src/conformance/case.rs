@@ -201,6 +201,14 @@ macro_rules! __conformance_cases {
                 index_of_many_records_is_whole
                 race_of_a_sign_in_and_the_end_of_a_subject
             }
+            index_entries {
+                index_shows_records_as_a_load_does
+                index_pages_pass_by_what_has_expired
+                index_entries_live_as_long_as_their_records
+                index_delete_of_a_subject_leaves_a_key_to_its_next_owner
+                index_delete_of_the_empty_subject_spares_who_has_none
+                index_counts_no_create_twice
+            }
             index_walks {
                 index_pages_meet_every_record_once
                 index_pages_stay_right_when_records_come_and_go
