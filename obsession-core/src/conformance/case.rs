@@ -209,6 +209,13 @@ macro_rules! __conformance_cases {
                 index_delete_of_the_empty_subject_spares_who_has_none
                 index_counts_no_create_twice
             }
+            index_races {
+                race_of_changes_and_listings_misses_nobody
+                race_of_writes_and_the_end_of_a_subject_ends_all
+            }
+            index_cancel {
+                index_agrees_after_calls_that_were_dropped
+            }
             index_walks {
                 index_pages_meet_every_record_once
                 index_pages_stay_right_when_records_come_and_go
