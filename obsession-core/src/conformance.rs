@@ -72,6 +72,7 @@ pub mod neighbour;
 pub mod neighbour_index;
 pub mod orders;
 pub mod outage;
+pub mod outage_index;
 pub mod peer;
 pub mod peer_index;
 pub mod races;
@@ -110,6 +111,7 @@ macro_rules! conformance {
         $crate::__conformance_if!(index in [$($flag)*] {
             $crate::__conformance_cases!(index, __conformance_tests [check_index, $make]);
             $crate::__conformance_group!(reopen_index: check_index [$make] reopen in [$($flag)*]);
+            $crate::__conformance_group!(outage_index: check_index [$make] outage in [$($flag)*]);
             $crate::__conformance_group!(
                 neighbour_index: check_index [$make] neighbour in [$($flag)*]
             );

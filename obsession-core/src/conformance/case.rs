@@ -254,6 +254,16 @@ macro_rules! __conformance_cases {
                 outage_of_writes_is_told_as_it_is
                 outage_ends_and_everything_works
                 outage_leaves_tokens_alone
+                outage_of_a_cleanup_is_not_the_last_of_it
+                outage_of_many_calls_is_over_when_it_ends
+            }
+        }
+    };
+    (outage_index, $then:ident $args:tt) => {
+        $crate::$then! { $args
+            outage_index {
+                outage_of_listings_is_no_empty_answer
+                outage_of_the_end_of_a_subject_is_told_as_it_is
             }
         }
     };
@@ -336,6 +346,10 @@ pub(crate) fn of_outages<S: SessionStore>() -> Vec<Case<S>> {
     crate::__conformance_cases!(outage, __conformance_list[S])
 }
 
+pub(crate) fn of_index_outages<S: SessionIndex>() -> Vec<Case<S>> {
+    crate::__conformance_cases!(outage_index, __conformance_list[S])
+}
+
 pub(crate) fn of_neighbours<S: SessionStore>() -> Vec<Case<S>> {
     crate::__conformance_cases!(neighbour, __conformance_list[S])
 }
@@ -365,6 +379,7 @@ pub(crate) fn all<S: SessionIndex>() -> impl Iterator<Item = Case<S>> {
         of_reopening(),
         of_reopening_indexes(),
         of_outages(),
+        of_index_outages(),
         of_neighbours(),
         of_neighbouring_indexes(),
         of_peers(),
