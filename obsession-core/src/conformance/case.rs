@@ -237,6 +237,7 @@ macro_rules! __conformance_cases {
                 reopen_serves_nothing_that_expired_meanwhile
                 reopen_recognises_writes_of_before
                 reopen_keeps_a_large_body
+                reopen_keeps_the_last_of_different_writes
             }
         }
     };
@@ -244,6 +245,7 @@ macro_rules! __conformance_cases {
         $crate::$then! { $args
             reopen_index {
                 reopen_index_agrees_with_the_records
+                reopen_does_not_revive_the_sessions_of_a_subject
             }
         }
     };
