@@ -275,6 +275,8 @@ macro_rules! __conformance_cases {
                 neighbour_does_not_see_the_other_store
                 neighbour_may_have_the_same_key
                 neighbour_is_not_cleaned_up
+                neighbour_cleans_up_its_own
+                neighbour_may_create_what_the_other_has_deleted
             }
         }
     };
