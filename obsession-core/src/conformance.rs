@@ -63,15 +63,20 @@ pub mod create;
 pub mod delete;
 pub mod faults;
 pub mod index;
+pub mod index_cancel;
+pub mod index_entries;
+pub mod index_races;
 pub mod index_walks;
 pub mod load;
 pub mod neighbour;
 pub mod neighbour_index;
 pub mod orders;
 pub mod outage;
+pub mod outage_index;
 pub mod peer;
 pub mod peer_index;
 pub mod races;
+pub mod races_apart;
 pub mod reopen;
 pub mod reopen_index;
 pub mod sessions;
@@ -106,6 +111,7 @@ macro_rules! conformance {
         $crate::__conformance_if!(index in [$($flag)*] {
             $crate::__conformance_cases!(index, __conformance_tests [check_index, $make]);
             $crate::__conformance_group!(reopen_index: check_index [$make] reopen in [$($flag)*]);
+            $crate::__conformance_group!(outage_index: check_index [$make] outage in [$($flag)*]);
             $crate::__conformance_group!(
                 neighbour_index: check_index [$make] neighbour in [$($flag)*]
             );

@@ -14,7 +14,7 @@ use crate::{Create, Delete, Record, SessionIndex, SessionKey, SessionStore, Touc
 /// Between two polls, what works for the store gets this long.
 const BETWEEN: Duration = Duration::from_micros(300);
 /// No call is polled more often before it ends.
-const MOST_POLLS: usize = 500;
+pub(super) const MOST_POLLS: usize = 500;
 /// A store may go on with a dropped call by itself, so what does not agree is looked at again, after
 /// so many milliseconds.
 const PATIENCE: [u64; 4] = [0, 1, 30, 1000];
@@ -22,7 +22,7 @@ const PATIENCE: [u64; 4] = [0, 1, 30, 1000];
 const RANDOM: usize = 2_000;
 
 /// Polls `call` at most `polls` times and drops it then. Nothing if it had not ended.
-async fn cut<T>(call: impl Future<Output = T>, polls: usize) -> Option<T> {
+pub(super) async fn cut<T>(call: impl Future<Output = T>, polls: usize) -> Option<T> {
     let mut call = pin!(call);
     for _ in 0..polls {
         let polled = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
@@ -303,4 +303,47 @@ fn own_body(key: &SessionKey, len: usize) -> Arc<[u8]> {
         .cycle()
         .take(len.max(SessionKey::LEN))
         .collect()
+}
+
+/// Read your writes: an answer that nobody waited for is not given to the next that asks.
+pub async fn cancel_of_a_load_leaves_no_old_answer<S: SessionStore>(at: Fixture<S>) {
+    let mut record = at.created().await;
+    for polls in 0..MOST_POLLS {
+        let answer = cut(at.store.load(&record.key), polls).await;
+        let next = rewritten(&record, &polls.to_be_bytes());
+        at.update(record.revision, &next).await;
+        assert_eq!(
+            at.load(&record.key).await.as_ref(),
+            Some(&next),
+            "after {polls} polls"
+        );
+        record = next;
+        if answer.is_some() {
+            return;
+        }
+    }
+    panic!("the load never ended");
+}
+
+/// Cancel-safe: an update that was dropped is not made after all over a later one.
+pub async fn cancel_of_an_update_comes_in_time_or_never<S: SessionStore>(at: Fixture<S>) {
+    for polls in 0..MOST_POLLS {
+        let old = at.created().await;
+        let dropped = rewritten(&old, b"dropped");
+        let answer = cut(at.store.update(old.revision, &dropped), polls).await;
+        let last = rewritten(&old, b"last");
+        let mut expected = old.revision;
+        while let Update::Conflict(current) =
+            at.store.update(expected, &last).await.expect("update")
+        {
+            assert_eq!(current, dropped);
+            expected = current.revision;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert_eq!(at.load(&old.key).await, Some(last), "after {polls} polls");
+        if answer.is_some() {
+            return;
+        }
+    }
+    panic!("the update never ended");
 }

@@ -63,6 +63,7 @@ macro_rules! __conformance_cases {
                 create_again_after_an_update_is_taken
                 create_over_an_expired_record_takes_nothing_from_it
                 create_again_of_what_has_expired_makes_it
+                create_again_after_a_touch_keeps_the_deadline
             }
             update {
                 update_replaces_every_field
@@ -80,6 +81,8 @@ macro_rules! __conformance_cases {
                 update_of_the_record_before_the_delete_is_a_conflict
                 update_leaves_others_alone
                 update_again_of_what_has_expired_is_gone
+                update_again_after_a_touch_keeps_the_deadline
+                update_tells_revisions_apart_that_differ_in_one_bit
             }
             touch {
                 touch_moves_the_deadline_and_nothing_else
@@ -93,6 +96,7 @@ macro_rules! __conformance_cases {
                 touch_again_is_touched
                 touch_keeps_a_large_body
                 touch_leaves_others_alone
+                touch_of_an_expired_record_is_gone_whatever_it_asks
             }
             delete {
                 delete_ends_the_record
@@ -127,6 +131,13 @@ macro_rules! __conformance_cases {
                 race_of_update_and_cleanup_keeps_what_was_updated
                 race_of_cleanups_counts_each_record_once
             }
+            races_apart {
+                race_of_loads_and_updates_gives_whole_records
+                race_of_touches_keeps_the_latest_deadline
+                race_of_calls_on_different_keys_mixes_up_nothing
+                race_of_a_touch_and_an_update_is_no_conflict
+                race_of_create_and_cleanup_keeps_what_was_created
+            }
             orders {
                 orders_of_two_actors_agree_with_the_model
                 orders_of_two_actors_on_an_expired_record
@@ -147,6 +158,8 @@ macro_rules! __conformance_cases {
                 cancel_of_a_cleanup_at_every_poll
                 cancel_of_a_write_is_not_hidden_from_loads
                 cancel_of_many_calls_never_gives_anothers_record
+                cancel_of_a_load_leaves_no_old_answer
+                cancel_of_an_update_comes_in_time_or_never
             }
             sessions {
                 session_updates_of_many_requests_are_all_counted
@@ -189,6 +202,21 @@ macro_rules! __conformance_cases {
                 index_of_many_records_is_whole
                 race_of_a_sign_in_and_the_end_of_a_subject
             }
+            index_entries {
+                index_shows_records_as_a_load_does
+                index_pages_pass_by_what_has_expired
+                index_entries_live_as_long_as_their_records
+                index_delete_of_a_subject_leaves_a_key_to_its_next_owner
+                index_delete_of_the_empty_subject_spares_who_has_none
+                index_counts_no_create_twice
+            }
+            index_races {
+                race_of_changes_and_listings_misses_nobody
+                race_of_writes_and_the_end_of_a_subject_ends_all
+            }
+            index_cancel {
+                index_agrees_after_calls_that_were_dropped
+            }
             index_walks {
                 index_pages_meet_every_record_once
                 index_pages_stay_right_when_records_come_and_go
@@ -213,6 +241,7 @@ macro_rules! __conformance_cases {
                 reopen_serves_nothing_that_expired_meanwhile
                 reopen_recognises_writes_of_before
                 reopen_keeps_a_large_body
+                reopen_keeps_the_last_of_different_writes
             }
         }
     };
@@ -220,6 +249,7 @@ macro_rules! __conformance_cases {
         $crate::$then! { $args
             reopen_index {
                 reopen_index_agrees_with_the_records
+                reopen_does_not_revive_the_sessions_of_a_subject
             }
         }
     };
@@ -231,6 +261,16 @@ macro_rules! __conformance_cases {
                 outage_of_a_write_is_not_hidden_from_loads
                 outage_ends_and_everything_works
                 outage_leaves_tokens_alone
+                outage_of_a_cleanup_is_not_the_last_of_it
+                outage_of_many_calls_is_over_when_it_ends
+            }
+        }
+    };
+    (outage_index, $then:ident $args:tt) => {
+        $crate::$then! { $args
+            outage_index {
+                outage_of_listings_is_no_empty_answer
+                outage_of_the_end_of_a_subject_is_told_as_it_is
             }
         }
     };
@@ -240,6 +280,8 @@ macro_rules! __conformance_cases {
                 neighbour_does_not_see_the_other_store
                 neighbour_may_have_the_same_key
                 neighbour_is_not_cleaned_up
+                neighbour_cleans_up_its_own
+                neighbour_may_create_what_the_other_has_deleted
             }
         }
     };
@@ -264,6 +306,7 @@ macro_rules! __conformance_cases {
                 peer_races_lose_no_increment
                 peer_storm_is_linearizable
                 peer_serves_the_same_sessions
+                peer_answers_a_touch_by_the_record
             }
         }
     };
@@ -312,6 +355,10 @@ pub(crate) fn of_outages<S: SessionStore>() -> Vec<Case<S>> {
     crate::__conformance_cases!(outage, __conformance_list[S])
 }
 
+pub(crate) fn of_index_outages<S: SessionIndex>() -> Vec<Case<S>> {
+    crate::__conformance_cases!(outage_index, __conformance_list[S])
+}
+
 pub(crate) fn of_neighbours<S: SessionStore>() -> Vec<Case<S>> {
     crate::__conformance_cases!(neighbour, __conformance_list[S])
 }
@@ -341,6 +388,7 @@ pub(crate) fn all<S: SessionIndex>() -> impl Iterator<Item = Case<S>> {
         of_reopening(),
         of_reopening_indexes(),
         of_outages(),
+        of_index_outages(),
         of_neighbours(),
         of_neighbouring_indexes(),
         of_peers(),

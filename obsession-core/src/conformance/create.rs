@@ -1,5 +1,7 @@
 //! Creates: a new record, never over another one.
 
+use std::time::Duration;
+
 use super::{Fixture, rewritten};
 use crate::{Create, Record, SessionStore, Timestamp, Update};
 
@@ -100,4 +102,17 @@ pub async fn create_again_of_what_has_expired_makes_it<S: SessionStore>(at: Fixt
     };
     at.create(&again).await;
     assert_eq!(at.load(&again.key).await, Some(again));
+}
+
+/// Recognised retries: a create that is made again, after a touch, leaves the moved deadline.
+pub async fn create_again_after_a_touch_keeps_the_deadline<S: SessionStore>(at: Fixture<S>) {
+    let record = at.created().await;
+    let touched = Record {
+        expires_at: record.expires_at.saturating_add(Duration::from_secs(9)),
+        ..record.clone()
+    };
+    at.touch(&record, touched.expires_at).await;
+    let again = at.store.create(&record).await.expect("create");
+    assert_eq!(again, Create::Created);
+    assert_eq!(at.load(&record.key).await, Some(touched));
 }

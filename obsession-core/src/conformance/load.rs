@@ -251,6 +251,8 @@ pub(super) fn odd_subjects() -> Vec<String> {
         "\u{feff}",
     ];
     let mut subjects: Vec<String> = odd.map(str::to_owned).into();
-    subjects.push("s".repeat(Record::MAX_SUBJECT));
+    let longest = "s".repeat(Record::MAX_SUBJECT);
+    subjects.push(format!("{}t", &longest[1..]));
+    subjects.push(longest);
     subjects
 }

@@ -69,3 +69,30 @@ pub async fn neighbour_is_not_cleaned_up<S: SessionStore>(at: Fixture<S>) {
         assert_eq!(other.load(&twin.key).await.expect("load"), Some(twin));
     }
 }
+
+/// Isolation: each removes and counts what has expired of its own.
+pub async fn neighbour_cleans_up_its_own<S: SessionStore>(at: Fixture<S>) {
+    let (own, others) = (at.expiring(), [at.expiring(), at.expiring()]);
+    at.create(&own).await;
+    for record in &others {
+        let created = at.neighbour().create(record).await.expect("create");
+        assert_eq!(created, Create::Created);
+    }
+    at.time
+        .reach(others[1].expires_at.max(own.expires_at))
+        .await;
+    at.assert_removed(at.cleanup().await, 1);
+    let removed = at.neighbour().delete_expired(10).await.expect("cleanup");
+    at.assert_removed(removed, 2);
+}
+
+/// Isolation: what one has deleted or written is nothing that the other has seen.
+pub async fn neighbour_may_create_what_the_other_has_deleted<S: SessionStore>(at: Fixture<S>) {
+    let record = at.created().await;
+    at.delete(&record.key).await;
+    let created = at.neighbour().create(&record).await.expect("create");
+    assert_eq!(created, Create::Created);
+    let seen = at.neighbour().load(&record.key).await.expect("load");
+    assert_eq!(seen.as_ref(), Some(&record));
+    assert_eq!(at.load(&record.key).await, None);
+}

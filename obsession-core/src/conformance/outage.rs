@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Fixture;
 use super::fixture::rewritten;
+use super::races::race;
 use crate::{ClientAction, Create, Effect, Error, SessionManager, SessionStore, Touch, Update};
 
 /// Honest: a load that cannot be answered is an error, never "no session".
@@ -162,4 +163,51 @@ pub async fn outage_leaves_tokens_alone<S: SessionStore>(at: Fixture<S>) {
         .await
         .expect("get");
     assert!(cart.is_some_and(|cart| cart == ["quince"] || cart == ["medlar"]));
+}
+
+/// Honest: a cleanup that could not look does not say that nothing has expired.
+pub async fn outage_of_a_cleanup_is_not_the_last_of_it<S: SessionStore>(at: Fixture<S>) {
+    let expiring = at.expiring();
+    at.create(&expiring).await;
+    at.time.reach(expiring.expires_at).await;
+    at.begin_outage().await;
+    if let Ok(removed) = at.store.delete_expired(10).await {
+        at.assert_removed(removed, 1);
+    }
+    at.end_outage().await;
+    assert_eq!(at.load(&expiring.key).await, None);
+    at.store.delete_expired(10).await.expect("cleanup");
+}
+
+/// Honest: many calls that fail use nothing up that later ones need.
+pub async fn outage_of_many_calls_is_over_when_it_ends<S: SessionStore>(at: Fixture<S>) {
+    const CALLS: usize = 128;
+    let record = at.created().await;
+    at.begin_outage().await;
+    let failed = race(&at.store, CALLS, |n, store| {
+        let (record, next) = (record.clone(), rewritten(&record, b"next"));
+        async move {
+            match n % 4 {
+                0 => store.load(&record.key).await.is_err(),
+                1 => store.update(record.revision, &next).await.is_err(),
+                2 => store.delete(&next.key).await.is_err(),
+                _ => store.create(&next).await.is_err(),
+            }
+        }
+    })
+    .await;
+    assert!(
+        failed.into_iter().all(|failed| failed),
+        "a call without its server"
+    );
+    at.end_outage().await;
+    race(&at.store, CALLS, |_, store| {
+        let record = at.record();
+        async move {
+            let created = store.create(&record).await.expect("create");
+            assert_eq!(created, Create::Created);
+            assert_eq!(store.load(&record.key).await.expect("load"), Some(record));
+        }
+    })
+    .await;
 }

@@ -168,3 +168,20 @@ pub async fn peer_serves_the_same_sessions<S: SessionStore>(at: Fixture<S>) {
         "after the delete"
     );
 }
+
+/// Touch: a handle that has made it before asks again, since another may have written meanwhile.
+pub async fn peer_answers_a_touch_by_the_record<S: SessionStore>(at: Fixture<S>) {
+    let record = at.created().await;
+    let (key, expected) = (&record.key, record.revision);
+    let later = record.expires_at.saturating_add(Duration::from_secs(1));
+    let touch = || async { at.peer().touch(key, expected, later).await.expect("touch") };
+    assert_eq!(touch().await, Touch::Touched);
+    let next = rewritten(&record, b"next");
+    at.update(expected, &next).await;
+    assert_eq!(touch().await, Touch::Changed);
+    at.delete(key).await;
+    assert_eq!(touch().await, Touch::Gone);
+    at.create(&record).await;
+    assert_eq!(touch().await, Touch::Touched);
+    assert_eq!(at.load(key).await.map(|seen| seen.expires_at), Some(later));
+}

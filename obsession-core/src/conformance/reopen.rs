@@ -116,3 +116,30 @@ pub async fn reopen_keeps_a_large_body<S: SessionStore>(at: Fixture<S>) {
     let seen = at.load(&record.key).await.expect("the record");
     assert!(seen == record, "1 MiB came back otherwise");
 }
+
+/// Durable: of many writes of one record the last counts, in every field.
+pub async fn reopen_keeps_the_last_of_different_writes<S: SessionStore>(at: Fixture<S>) {
+    let first = Record {
+        subject: Some(Arc::from("user-42")),
+        ..at.record()
+    };
+    at.create(&first).await;
+    let later = first.expires_at.saturating_add(Duration::from_secs(77));
+    at.touch(&first, later).await;
+    let last = Record {
+        subject: None,
+        ..rewritten(&first, b"")
+    };
+    at.update(first.revision, &last).await;
+    let expired = at.expiring();
+    at.create(&expired).await;
+    at.time.reach(expired.expires_at).await;
+    let new = Record {
+        expires_at: at.time.later(),
+        ..rewritten(&expired, b"new")
+    };
+    at.create(&new).await;
+    let at = at.reopened().await;
+    assert_eq!(at.load(&last.key).await, Some(last));
+    assert_eq!(at.load(&new.key).await, Some(new));
+}

@@ -48,3 +48,19 @@ pub async fn reopen_index_agrees_with_the_records<S: SessionIndex>(at: Fixture<S
         staying.len()
     );
 }
+
+/// Durable: the end of a subject's sessions.
+pub async fn reopen_does_not_revive_the_sessions_of_a_subject<S: SessionIndex>(at: Fixture<S>) {
+    let of_zoe = |record| Record {
+        subject: Some(Arc::from("zoë")),
+        ..record
+    };
+    let (ended, kept) = (of_zoe(at.record()), of_zoe(at.record()));
+    at.create(&ended).await;
+    at.create(&kept).await;
+    let answer = at.store.delete_subject("zoë", Some(&kept.key)).await;
+    assert_eq!(answer.expect("delete"), 1);
+    let at = at.reopened().await;
+    assert_eq!(at.load(&ended.key).await, None);
+    assert_eq!(at.store.list("zoë", None, 9).await.expect("list"), [kept]);
+}

@@ -51,6 +51,7 @@ where
     let mut runs = Runs::new(&make);
     runs.all(&case::of_indexes());
     runs.all_if(Ability::Reopen, &case::of_reopening_indexes());
+    runs.all_if(Ability::Outage, &case::of_index_outages());
     runs.all_if(Ability::Neighbour, &case::of_neighbouring_indexes());
     runs.all_if(Ability::Peer, &case::of_peering_indexes());
     report.outcomes.append(&mut runs.report.outcomes);
@@ -98,6 +99,7 @@ where
     let groups = [
         case::of_indexes(),
         case::of_reopening_indexes(),
+        case::of_index_outages(),
         case::of_neighbouring_indexes(),
         case::of_peering_indexes(),
     ];

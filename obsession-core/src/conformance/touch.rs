@@ -152,3 +152,18 @@ pub async fn touch_leaves_others_alone<S: SessionStore>(at: Fixture<S>) {
     assert_eq!(at.load(&other.key).await, None);
     assert!(at.load(&one.key).await.is_some());
 }
+
+/// Live or absent: what has expired is gone, also for a touch that was made before or is stale.
+pub async fn touch_of_an_expired_record_is_gone_whatever_it_asks<S: SessionStore>(at: Fixture<S>) {
+    let record = at.expiring();
+    at.create(&record).await;
+    let last = record.expires_at.saturating_add(Duration::from_millis(20));
+    at.touch(&record, last).await;
+    at.time.reach(last).await;
+    for expected in [record.revision, revision()] {
+        for expires_at in [record.expires_at, last, at.time.later()] {
+            let answer = at.store.touch(&record.key, expected, expires_at).await;
+            assert_eq!(answer.expect("touch"), Touch::Gone);
+        }
+    }
+}

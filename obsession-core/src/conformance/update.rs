@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Fixture, revision, rewritten};
-use crate::{Record, SessionStore, Timestamp, Update};
+use crate::{Create, Record, Revision, SessionStore, Timestamp, Touch, Update};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -230,4 +230,47 @@ pub async fn update_again_of_what_has_expired_is_gone<S: SessionStore>(at: Fixtu
     at.time.reach(ending.expires_at).await;
     let again = at.store.update(record.revision, &ending).await;
     assert_eq!(again.expect("update"), Update::Gone);
+}
+
+/// Recognised retries: an update that is made again, after a touch, leaves the moved deadline.
+pub async fn update_again_after_a_touch_keeps_the_deadline<S: SessionStore>(at: Fixture<S>) {
+    let first = at.created().await;
+    let second = rewritten(&first, b"second");
+    at.update(first.revision, &second).await;
+    let touched = Record {
+        expires_at: second.expires_at.saturating_add(MILLISECOND),
+        ..second.clone()
+    };
+    at.touch(&second, touched.expires_at).await;
+    at.update(first.revision, &second).await;
+    assert_eq!(at.load(&first.key).await, Some(touched));
+}
+
+/// Update: all 64 bits of a revision count, in every method that compares one.
+pub async fn update_tells_revisions_apart_that_differ_in_one_bit<S: SessionStore>(at: Fixture<S>) {
+    for number in [0, 1 << 53, u64::MAX / 3, u64::MAX] {
+        let record = Record {
+            revision: Revision::from_u64(number),
+            ..at.record()
+        };
+        at.create(&record).await;
+        let later = record.expires_at.saturating_add(MILLISECOND);
+        for bit in 0..u64::BITS {
+            let near = Revision::from_u64(number ^ (1 << bit));
+            let next = rewritten(&record, b"next");
+            let answer = at.store.update(near, &next).await.expect("update");
+            assert_eq!(answer, Update::Conflict(record.clone()), "bit {bit}");
+            let touched = at.store.touch(&record.key, near, later).await;
+            assert_eq!(touched.expect("touch"), Touch::Changed, "bit {bit}");
+            let other = Record {
+                revision: near,
+                ..next
+            };
+            let created = at.store.create(&other).await.expect("create");
+            assert_eq!(created, Create::KeyTaken, "bit {bit}");
+            let answer = at.store.update(near, &other).await.expect("update");
+            assert_eq!(answer, Update::Conflict(record.clone()), "bit {bit}");
+        }
+        assert_eq!(at.load(&record.key).await, Some(record));
+    }
 }
