@@ -231,8 +231,7 @@ impl State {
         if let Some(attempt) = attempt.filter(|attempt| attempt.uncertain) {
             if attempt.cycled && attempt.live.body.head.hash.matches(hash) {
                 // Nobody else can have written this hash: it was applied, and then changed.
-                let live = newer.clone();
-                self.attempt = Some(Attempt { live, ..attempt });
+                self.attempt = Some(attempt);
                 self.applied();
                 return Ok(());
             }

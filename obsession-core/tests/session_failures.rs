@@ -279,3 +279,20 @@ async fn a_slow_store_that_answers_in_time_is_waited_for() {
     let id = saved(&session).await;
     assert_eq!(at.names(&id).await.unwrap(), ["a"]);
 }
+
+/// The answer to a cycle was lost, and somebody with the new token had written before it was asked for
+/// again: it was recognised, but the request went on with the record as it had sent it.
+#[tokio::test]
+async fn a_cycle_that_was_applied_and_changed_since_shows_what_others_wrote() {
+    let at = at();
+    let id = at.stored().await;
+    let session = at.open(&id);
+    session.contains("cart").await.unwrap();
+    session.cycle().unwrap();
+    let next = session.id().await.unwrap().unwrap();
+    at.store
+        .plan([Fault::LoseAnswer, at.rival(&next, "theirs")]);
+    session.save().await.unwrap();
+    assert!(session.contains("theirs").await.unwrap());
+    assert_eq!(at.store.calls(), ["load", "update", "update"]);
+}
