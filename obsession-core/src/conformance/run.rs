@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt::Write;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
@@ -193,14 +194,17 @@ where
     let calls = Calls::default();
     let start = Instant::now();
     let runtime = runtime();
-    let ended = runtime.block_on(async {
+    let (setup, time) = runtime.block_on(async {
         let time = Time::new();
         let setup: Setup<S> = make(time.clone()).await.into_setup();
-        let limit = setup.limit();
-        let running = tokio::spawn((case.run)(setup.into_fixture(time, &calls)));
-        let ended = tokio::time::timeout(limit, running).await;
-        ended.map_err(|_| limit)
+        (setup, time)
     });
+    let limit = setup.limit();
+    let running = runtime.spawn((case.run)(setup.into_fixture(time, &calls)));
+    // Waited for outside the runtime: a store that blocks its threads stops the runtime's clock too.
+    let (end, ended) = mpsc::channel();
+    runtime.spawn(async move { end.send(running.await) });
+    let ended = ended.recv_timeout(limit).map_err(|_| limit);
     // What a case has left behind does not hold the others up.
     runtime.shutdown_background();
     let verdict = match ended {

@@ -1,10 +1,11 @@
 //! What holds of the suite as a whole.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::case::{self, Case};
-use super::{CLAUSES, Report, Setup, Time, run, run_index};
-use crate::MemoryStore;
+use super::{CLAUSES, Report, Setup, Time, check, run, run_index};
+use crate::{Clock, MemoryStore, Timestamp};
 
 fn all() -> Vec<Case<MemoryStore>> {
     case::all().collect()
@@ -80,4 +81,26 @@ fn a_store_that_reopens_is_checked_for_it() {
     );
     let checked = |case: &str| report.outcomes.iter().any(|o| o.case == case);
     assert!(checked("reopen_index_agrees_with_the_records"));
+}
+
+/// Blocks the thread that asks, for ever.
+#[derive(Debug)]
+struct Stuck;
+
+impl Clock for Stuck {
+    fn now(&self) -> Timestamp {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "it did not end within 100ms")]
+fn a_store_that_blocks_every_thread_does_not_block_the_suite() {
+    let stuck = async |_: Time| {
+        let store = MemoryStore::builder().clock(Stuck).build();
+        Setup::new(store).time_limit(Duration::from_millis(100))
+    };
+    check(stuck, "race_of_calls_on_different_keys_mixes_up_nothing");
 }
