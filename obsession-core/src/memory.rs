@@ -50,7 +50,7 @@ pub enum WhenFull {
 struct Shared {
     shards: Box<[Mutex<Shard>]>,
     /// The keys of each subject. Locked after a shard, never before one.
-    subjects: Mutex<HashMap<Arc<str>, BTreeSet<SessionKey>>>,
+    subjects: Mutex<Subjects>,
     len: AtomicUsize,
     capacity: usize,
     when_full: WhenFull,
@@ -62,6 +62,21 @@ struct Shared {
 struct Shard {
     records: HashMap<SessionKey, Record>,
     deadlines: BTreeSet<(Timestamp, SessionKey)>,
+}
+
+#[derive(Default)]
+struct Subjects(HashMap<Arc<str>, BTreeSet<SessionKey>>);
+
+impl Subjects {
+    fn forget(&mut self, subject: Option<&str>, key: &SessionKey) {
+        let Some(subject) = subject else { return };
+        if let Some(keys) = self.0.get_mut(subject) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.0.remove(subject);
+            }
+        }
+    }
 }
 
 impl MemoryStore {
@@ -337,9 +352,11 @@ impl Shared {
         shard.deadlines.insert((deadline, key));
         let old_subject = old.and_then(|old| old.subject);
         if old_subject != subject {
-            self.forget_subject(old_subject.as_deref(), &key);
+            // Under one lock, so that it is always in the list of one of the two.
+            let mut subjects = lock(&self.subjects);
+            subjects.forget(old_subject.as_deref(), &key);
             if let Some(subject) = subject {
-                lock(&self.subjects).entry(subject).or_default().insert(key);
+                subjects.0.entry(subject).or_default().insert(key);
             }
         }
     }
@@ -347,26 +364,18 @@ impl Shared {
     fn remove(&self, shard: &mut Shard, key: &SessionKey) -> Option<Record> {
         let record = shard.records.remove(key)?;
         shard.deadlines.remove(&(record.expires_at, *key));
-        self.forget_subject(record.subject.as_deref(), key);
+        if record.subject.is_some() {
+            lock(&self.subjects).forget(record.subject.as_deref(), key);
+        }
         self.len.fetch_sub(1, Ordering::Relaxed);
         Some(record)
-    }
-
-    fn forget_subject(&self, subject: Option<&str>, key: &SessionKey) {
-        let Some(subject) = subject else { return };
-        let mut subjects = lock(&self.subjects);
-        if let Some(keys) = subjects.get_mut(subject) {
-            keys.remove(key);
-            if keys.is_empty() {
-                subjects.remove(subject);
-            }
-        }
     }
 
     fn keys_of(&self, subject: &str, after: Option<&SessionKey>) -> Vec<SessionKey> {
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
         let subjects = lock(&self.subjects);
         let keys = subjects
+            .0
             .get(subject)
             .map(|keys| keys.range((after, Bound::Unbounded)));
         keys.into_iter().flatten().copied().collect()

@@ -48,6 +48,7 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     ///
     /// An expired record of the same key is replaced. A live one with the same revision is this
     /// write, applied before: [`Create::Created`].
+    /// One whose own deadline has passed is [`Create::Created`] and absent.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Fixture;
 use super::chance::Chance;
-use super::fixture::rewritten;
+use super::fixture::{is_long, rewritten};
 use crate::{Create, Delete, Record, SessionIndex, SessionKey, SessionStore, Touch, Update};
 
 /// Between two polls, what works for the store gets this long.
@@ -253,8 +253,7 @@ pub async fn cancel_of_many_calls_never_gives_anothers_record<S: SessionStore>(a
         at.create(&record).await;
         records.push(record);
     }
-    let long = std::env::var("OBSESSION_CONFORMANCE").is_ok_and(|mode| mode == "long");
-    let each = RANDOM * if long { 10 } else { 1 } / ACTORS;
+    let each = RANDOM * if is_long() { 10 } else { 1 } / ACTORS;
     let tasks: Vec<_> = (0..ACTORS)
         .map(|actor| {
             let (store, records) = (Arc::clone(&at.store), records.clone());

@@ -152,14 +152,17 @@ impl<S: SessionStore> Setup<S> {
             cleans_itself,
             time_limit: _,
         } = self;
-        let record = |store| Recorded::new(store, calls.clone());
-        let (store, neighbour) = (Arc::new(record(store)), neighbour.map(record));
-        let peer = peer.map(|peer| Arc::new(record(peer)));
+        let record = |store, handle| Recorded::new(store, calls.clone(), handle);
+        let store = Arc::new(record(store, ""));
+        let neighbour = neighbour.map(|neighbour| record(neighbour, "neighbour."));
+        let peer = peer.map(|peer| Arc::new(record(peer, "peer.")));
         let calls = calls.clone();
         let reopen = reopen.map(|reopen| -> Reopen<Recorded<S>> {
+            let calls = calls.clone();
             Box::new(move |store| {
+                calls.event("closed and opened again");
                 let (opening, calls) = (reopen(store.into_inner()), calls.clone());
-                Box::pin(async move { Recorded::new(opening.await, calls) })
+                Box::pin(async move { Recorded::new(opening.await, calls, "") })
             })
         });
         Fixture {
@@ -170,6 +173,7 @@ impl<S: SessionStore> Setup<S> {
             neighbour,
             peer,
             cleans_itself,
+            calls,
             _keepsake: keepsake,
         }
     }
@@ -219,6 +223,7 @@ pub struct Fixture<S> {
     neighbour: Option<S>,
     peer: Option<Arc<S>>,
     cleans_itself: bool,
+    calls: Calls,
     // After the store, so that it is dropped after it.
     _keepsake: Box<dyn Any + Send + Sync>,
 }
@@ -260,6 +265,12 @@ impl<S: SessionStore> Fixture<S> {
     pub async fn update(&self, expected: Revision, record: &Record) {
         let answer = self.store.update(expected, record).await.expect("update");
         assert_eq!(answer, Update::Updated, "update of the current revision");
+    }
+
+    /// As many records as no store handles in one batch; ten times as many in the long mode.
+    #[must_use]
+    pub fn many(&self) -> usize {
+        if is_long() { 3000 } else { 300 }
     }
 
     /// A record with a fresh key that ends soon.
@@ -361,12 +372,14 @@ impl<S: SessionStore> Fixture<S> {
     pub async fn begin_outage(&self) {
         let outage = self.outage.as_ref();
         (outage.expect("the constructor gives no `outage`").begin)().await;
+        self.calls.event("the outage begins");
     }
 
     /// Lets calls work again.
     pub async fn end_outage(&self) {
         if let Some(outage) = &self.outage {
             (outage.end)().await;
+            self.calls.event("the outage has ended");
         }
     }
 }
@@ -383,6 +396,11 @@ impl<S> fmt::Debug for Fixture<S> {
             .field("time", &self.time)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether `OBSESSION_CONFORMANCE=long` is in the environment.
+pub(crate) fn is_long() -> bool {
+    std::env::var("OBSESSION_CONFORMANCE").is_ok_and(|mode| mode == "long")
 }
 
 /// A revision that was never used.

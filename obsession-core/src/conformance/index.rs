@@ -19,14 +19,14 @@ impl<S: SessionIndex> Fixture<S> {
     }
 
     async fn keys_of(&self, subject: &str) -> BTreeSet<SessionKey> {
-        let records = self.store.list(subject, None, 1000).await.expect("list");
+        let records = self.store.list(subject, None, 10_000).await.expect("list");
         let keys: BTreeSet<_> = records.iter().map(|record| record.key).collect();
         assert_eq!(keys.len(), records.len(), "a record was listed twice");
         keys
     }
 
     pub(super) async fn scanned(&self) -> Vec<Record> {
-        self.store.scan(None, 1000).await.expect("scan")
+        self.store.scan(None, 10_000).await.expect("scan")
     }
 }
 
@@ -352,20 +352,20 @@ pub async fn index_delete_of_a_subject_counts_live_records<S: SessionIndex>(at: 
     assert_eq!(at.store.count().await.expect("count"), 1);
 }
 
-/// Index: three hundred records of one subject are listed, scanned, counted and ended.
+/// Index: many records of one subject are listed, scanned, counted and ended.
 pub async fn index_of_many_records_is_whole<S: SessionIndex>(at: Fixture<S>) {
-    const RECORDS: usize = 300;
+    let records = at.many();
     let mut keys = BTreeSet::new();
-    for _ in 0..RECORDS {
+    for _ in 0..records {
         keys.insert(at.of("zoë").await.key);
     }
     let yan = at.of("yan").await;
     assert_eq!(at.keys_of("zoë").await, keys);
-    assert_eq!(at.scanned().await.len(), RECORDS + 1);
-    assert_eq!(at.store.count().await.expect("count"), RECORDS as u64 + 1);
+    assert_eq!(at.scanned().await.len(), records + 1);
+    assert_eq!(at.store.count().await.expect("count"), records as u64 + 1);
     let kept = keys.pop_first();
     let ended = at.store.delete_subject("zoë", kept.as_ref()).await;
-    assert_eq!(ended.expect("delete"), RECORDS - 1);
+    assert_eq!(ended.expect("delete"), records - 1);
     assert_eq!(at.keys_of("zoë").await, kept.into_iter().collect());
     assert_eq!(at.load(&yan.key).await, Some(yan));
 }

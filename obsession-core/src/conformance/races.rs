@@ -32,7 +32,11 @@ where
         .collect();
     let mut results = Vec::new();
     for task in tasks {
-        results.push(task.await.expect("an actor"));
+        match task.await {
+            Ok(result) => results.push(result),
+            // As its actor said it.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
     results
 }

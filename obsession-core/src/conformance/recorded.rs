@@ -34,6 +34,11 @@ impl Calls {
         written.last.push_back(call);
     }
 
+    /// What is no call, and explains the calls after it.
+    pub(crate) fn event(&self, what: &str) {
+        self.push(format!("({what})"));
+    }
+
     /// The calls, a line each.
     pub(crate) fn lines(&self) -> Vec<String> {
         let written = lock(&self.0);
@@ -52,11 +57,17 @@ impl Calls {
 pub struct Recorded<S> {
     store: S,
     calls: Calls,
+    /// Which handle it is, for its lines: nothing for the store itself.
+    handle: &'static str,
 }
 
 impl<S> Recorded<S> {
-    pub(crate) fn new(store: S, calls: Calls) -> Self {
-        Self { store, calls }
+    pub(crate) fn new(store: S, calls: Calls, handle: &'static str) -> Self {
+        Self {
+            store,
+            calls,
+            handle,
+        }
     }
 
     /// The store inside.
@@ -69,7 +80,8 @@ impl<S> Recorded<S> {
             Ok(answer) => shortened(&format!("{answer:?}")),
             Err(error) => format!("error, {:?}: {error}", error.effect()),
         };
-        self.calls.push(format!("{} -> {answer}", call()));
+        self.calls
+            .push(format!("{}{} -> {answer}", self.handle, call()));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -152,7 +153,7 @@ where
             Ability::Peer,
         ];
         let abilities = runtime().block_on(async {
-            let setup: Setup<_> = make(Time::new()).await.into_setup();
+            let setup: Setup<_> = make(Time::new(Calls::default())).await.into_setup();
             every
                 .into_iter()
                 .filter(|ability| setup.can(*ability))
@@ -194,11 +195,17 @@ where
     let calls = Calls::default();
     let start = Instant::now();
     let runtime = runtime();
-    let (setup, time) = runtime.block_on(async {
-        let time = Time::new();
-        let setup: Setup<S> = make(time.clone()).await.into_setup();
-        (setup, time)
-    });
+    let time = Time::new(calls.clone());
+    let making =
+        AssertUnwindSafe(|| runtime.block_on(async { make(time.clone()).await.into_setup() }));
+    let setup: Setup<S> = match catch_unwind(making) {
+        Ok(setup) => setup,
+        Err(panic) => {
+            let said = format!("the constructor panicked: {}", message(&*panic));
+            let verdict = Verdict::Failed(explanation(case, &calls, &said));
+            return Outcome::new(case, verdict, start.elapsed());
+        }
+    };
     let limit = setup.limit();
     let running = runtime.spawn((case.run)(setup.into_fixture(time, &calls)));
     // Waited for outside the runtime: a store that blocks its threads stops the runtime's clock too.

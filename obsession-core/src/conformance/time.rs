@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::recorded::Calls;
 use crate::{Clock, ManualClock, SystemClock, Timestamp};
 
 /// The time of a case: set where the store asks a clock of this process, waited for elsewhere.
@@ -11,11 +12,13 @@ use crate::{Clock, ManualClock, SystemClock, Timestamp};
 pub struct Time {
     manual: Arc<ManualClock>,
     taken: Arc<AtomicBool>,
+    calls: Calls,
 }
 
 impl Time {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(calls: Calls) -> Self {
         Self {
+            calls,
             manual: Arc::new(ManualClock::new(SystemClock.now())),
             taken: Arc::default(),
         }
@@ -54,8 +57,11 @@ impl Time {
     pub async fn reach(&self, at: Timestamp) {
         if self.is_set() {
             self.manual.set(self.manual.now().max(at));
+            self.calls
+                .event(&format!("the clock shows {}", at.as_millis()));
             return;
         }
+        self.calls.event(&format!("waits until {}", at.as_millis()));
         while SystemClock.now() < at {
             tokio::time::sleep(at.saturating_since(SystemClock.now())).await;
         }

@@ -158,8 +158,10 @@ impl<S: SessionIndex> SessionIndex for Migrating<S> {
         Ok(records)
     }
 
-    /// What was left twice counts once, so the old store is walked over.
+    /// What was left twice counts once, so the old store is walked over; what moves meanwhile would
+    /// not count at all.
     async fn count(&self) -> Answer<u64> {
+        let _moving = self.moving.lock().await;
         let mut count = self.new.count().await?;
         let mut after = None;
         loop {
