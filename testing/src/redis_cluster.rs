@@ -1,0 +1,128 @@
+//! A Redis Cluster that is thrown away.
+
+use std::io;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::RedisServer;
+
+const MASTERS: usize = 3;
+/// How long it may take until all nodes agree.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Three masters and three replicas, all on this machine.
+#[derive(Debug)]
+pub struct RedisCluster {
+    /// The masters, then their replicas in the same order, as they were at the start.
+    pub nodes: Vec<RedisServer>,
+}
+
+impl RedisCluster {
+    /// Starts one, and waits until it is whole. A master that does not answer is replaced after a
+    /// second.
+    ///
+    /// # Errors
+    ///
+    /// `redis-server` is not installed, or the nodes do not find each other.
+    pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
+        let own = [
+            ("cluster-enabled", "yes"),
+            ("cluster-node-timeout", "1000"),
+            ("cluster-replica-validity-factor", "0"),
+            ("repl-diskless-sync-delay", "0"),
+        ];
+        let settings = [&own[..], settings].concat();
+        let nodes = (0..2 * MASTERS).map(|_| RedisServer::start(&settings));
+        let cluster = Self {
+            nodes: nodes.collect::<io::Result<_>>()?,
+        };
+        cluster.join().map_err(io::Error::other)?;
+        Ok(cluster)
+    }
+
+    /// `redis+cluster://` with all nodes.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let hosts = self
+            .nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.port()));
+        format!("redis+cluster://{}", hosts.collect::<Vec<_>>().join(","))
+    }
+
+    /// Waits until every node that runs knows of `masters` masters and finds all well.
+    ///
+    /// # Errors
+    ///
+    /// It takes too long.
+    pub fn wait_until_whole(&self, masters: usize, replicas: usize) -> io::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        let well = |node: &RedisServer| {
+            let info = node.text(&["CLUSTER", "INFO"]);
+            let nodes = node.text(&["CLUSTER", "NODES"]);
+            let of = |role| {
+                let good = |line: &&str| line.contains(role) && !line.contains("fail");
+                nodes.lines().filter(good).count()
+            };
+            let synced = !node
+                .text(&["INFO", "replication"])
+                .contains("master_link_status:down");
+            info.contains("cluster_state:ok")
+                && of("master") >= masters
+                && of("slave") >= replicas
+                && synced
+        };
+        while !self
+            .nodes
+            .iter()
+            .filter(|node| node.ask(&["PING"]).is_ok())
+            .all(well)
+        {
+            if Instant::now() > until {
+                return Err(io::Error::other("the Cluster did not become whole"));
+            }
+            sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn join(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let first = self.nodes[0].port().to_string();
+        for (n, node) in self.nodes.iter().enumerate() {
+            if n < MASTERS {
+                let slots = (n * 16_384 / MASTERS)..((n + 1) * 16_384 / MASTERS);
+                let slots: Vec<_> = slots.map(|slot| slot.to_string()).collect();
+                let words = ["CLUSTER", "ADDSLOTS"].into_iter();
+                let words = words.chain(slots.iter().map(String::as_str));
+                node.ask(&words.collect::<Vec<_>>())?;
+            }
+            node.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &(n + 1).to_string()])?;
+        }
+        for node in &self.nodes[1..] {
+            node.ask(&["CLUSTER", "MEET", "127.0.0.1", &first])?;
+        }
+        self.wait_until_known()?;
+        for n in 0..MASTERS {
+            let id = self.nodes[n].text(&["CLUSTER", "MYID"]);
+            self.nodes[MASTERS + n].ask(&["CLUSTER", "REPLICATE", &id])?;
+        }
+        self.wait_until_whole(MASTERS, MASTERS)?;
+        Ok(())
+    }
+
+    /// Waits until every node knows every other one.
+    fn wait_until_known(&self) -> io::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        let knows_all = |node: &RedisServer| {
+            let nodes = node.text(&["CLUSTER", "NODES"]);
+            nodes.lines().count() == self.nodes.len() && !nodes.contains("handshake")
+        };
+        while !self.nodes.iter().all(knows_all) {
+            if Instant::now() > until {
+                return Err(io::Error::other("the nodes did not meet"));
+            }
+            sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}

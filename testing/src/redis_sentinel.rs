@@ -1,0 +1,100 @@
+//! Redis behind Sentinel that is thrown away.
+
+use std::io;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::RedisServer;
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A master, two replicas and three Sentinels, which call the master `main`.
+#[derive(Debug)]
+pub struct RedisSentinel {
+    /// The master, then its replicas, as they were at the start.
+    pub servers: Vec<RedisServer>,
+    /// The Sentinels.
+    pub sentinels: Vec<RedisServer>,
+}
+
+impl RedisSentinel {
+    /// Starts them, and waits until the Sentinels know everybody. A master that does not answer is
+    /// replaced after a second.
+    ///
+    /// # Errors
+    ///
+    /// `redis-server` is not installed, or they do not find each other.
+    pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
+        let settings = [&[("repl-diskless-sync-delay", "0")], settings].concat();
+        let mut servers = vec![RedisServer::start(&settings)?];
+        let port = servers[0].port().to_string();
+        let replicaof = format!("127.0.0.1 {port}");
+        for _ in 0..2 {
+            let server = RedisServer::start(&settings)?;
+            let (host, port) = replicaof.split_once(' ').unwrap_or_default();
+            server
+                .ask(&["REPLICAOF", host, port])
+                .map_err(io::Error::other)?;
+            servers.push(server);
+        }
+        let monitor = format!("monitor main 127.0.0.1 {port} 2");
+        let watch = [
+            ("sentinel", &*monitor),
+            ("sentinel", "down-after-milliseconds main 1000"),
+            ("sentinel", "failover-timeout main 5000"),
+        ];
+        let sentinels = (0..3).map(|_| RedisServer::start_as(&["--sentinel"], &watch));
+        let all = Self {
+            servers,
+            sentinels: sentinels.collect::<io::Result<_>>()?,
+        };
+        all.wait_until_whole(2)?;
+        Ok(all)
+    }
+
+    /// `redis+sentinel://` with all Sentinels.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let hosts = self
+            .sentinels
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.port()));
+        let hosts = hosts.collect::<Vec<_>>().join(",");
+        format!("redis+sentinel://{hosts}?master=main")
+    }
+
+    /// The port of the server that the Sentinels call the master.
+    #[must_use]
+    pub fn master(&self) -> u16 {
+        let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"];
+        let answer = self.sentinels[0].ask(&words);
+        let address = answer.and_then(|a| Ok(redis::from_redis_value::<(String, u16)>(a)?));
+        address.map_or(0, |(_, port)| port)
+    }
+
+    /// Waits until all Sentinels know each other and so many replicas that are in step.
+    ///
+    /// # Errors
+    ///
+    /// It takes too long.
+    pub fn wait_until_whole(&self, replicas: usize) -> io::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        let well = |node: &RedisServer| {
+            let info = node.text(&["INFO", "sentinel"]);
+            info.contains(&format!("status=ok,address=127.0.0.1:{}", self.master()))
+                && info.contains(&format!("slaves={replicas},sentinels=3"))
+        };
+        let in_step = |port| {
+            let master = self.servers.iter().find(|server| server.port() == port);
+            let info = master.map(|master| master.text(&["INFO", "replication"]));
+            info.is_some_and(|info| info.matches("state=online").count() >= replicas)
+        };
+        while !(self.sentinels.iter().all(well) && in_step(self.master())) {
+            if Instant::now() > until {
+                return Err(io::Error::other("the Sentinels did not find everybody"));
+            }
+            sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+}
