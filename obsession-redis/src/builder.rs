@@ -1,0 +1,199 @@
+//! How a store is configured and opened.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use obsession_core::{Clock, SystemClock};
+use redis::Client;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::SentinelClient;
+
+use crate::dial::{Connection, Dialer, Target};
+use crate::layout::Keys;
+use crate::line::{Line, Wait};
+use crate::store::Shared;
+use crate::url::{self, Place};
+use crate::{ConnectError, RedisStore};
+
+/// Where Redis is: a URL, a client of the `redis` crate, or a connection that is ready.
+///
+/// A client is asked for a connection whenever one is lost. A connection that is ready is the
+/// application's to look after: a [`MultiplexedConnection`] does not come back, a connection
+/// manager does.
+#[must_use]
+pub struct Source(Kind);
+
+enum Kind {
+    Url(String),
+    Server(Client),
+    Sentinel(SentinelClient),
+    Cluster(ClusterClientBuilder),
+    Ready(Connection),
+    ReadyCluster(ClusterConnection),
+}
+
+impl Source {
+    /// Any connection to one server that can be shared by cloning it.
+    pub fn ready(connection: impl ConnectionLike + Clone + Send + Sync + 'static) -> Self {
+        Self(Kind::Ready(Connection::Ready(Box::new(connection))))
+    }
+}
+
+impl From<&str> for Source {
+    fn from(url: &str) -> Self {
+        Self(Kind::Url(url.to_owned()))
+    }
+}
+
+impl From<String> for Source {
+    fn from(url: String) -> Self {
+        Self(Kind::Url(url))
+    }
+}
+
+impl From<Client> for Source {
+    fn from(client: Client) -> Self {
+        Self(Kind::Server(client))
+    }
+}
+
+/// It must be one for masters.
+impl From<SentinelClient> for Source {
+    fn from(client: SentinelClient) -> Self {
+        Self(Kind::Sentinel(client))
+    }
+}
+
+/// Its number of retries and its timeouts are set by the store.
+impl From<ClusterClientBuilder> for Source {
+    fn from(builder: ClusterClientBuilder) -> Self {
+        Self(Kind::Cluster(builder))
+    }
+}
+
+impl From<MultiplexedConnection> for Source {
+    fn from(connection: MultiplexedConnection) -> Self {
+        Self(Kind::Ready(Connection::One(connection)))
+    }
+}
+
+/// It must come from a client that was built with `retries(0)`: with more, the `redis` crate sends a
+/// write again of which nobody knows whether it was applied, and an update can then be made twice.
+impl From<ClusterConnection> for Source {
+    fn from(connection: ClusterConnection) -> Self {
+        Self(Kind::ReadyCluster(connection))
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A URL or a client may have a password in it.
+        f.debug_struct("Source").finish_non_exhaustive()
+    }
+}
+
+/// Configures a [`RedisStore`].
+#[derive(Debug)]
+#[must_use]
+pub struct RedisStoreBuilder {
+    source: Source,
+    prefix: String,
+    deadline: Duration,
+    wait: Option<Wait>,
+    clock: Arc<dyn Clock>,
+}
+
+impl RedisStoreBuilder {
+    pub(crate) fn new(source: Source) -> Self {
+        Self {
+            source,
+            prefix: "session:".to_owned(),
+            deadline: Duration::from_secs(1),
+            wait: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// What all keys begin with; `session:` unless set. It may not have braces.
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        prefix.clone_into(&mut self.prefix);
+        self
+    }
+
+    /// How long a call may take, with everything that it sends, and how long connecting may take;
+    /// 1 second unless set. It should be shorter than the manager's, which is 2 seconds unless set.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Has the end of a session confirmed by this many replicas, waiting at most so long for them.
+    ///
+    /// It holds for [`delete`](obsession_core::SessionStore::delete) and
+    /// [`delete_subject`](obsession_core::SessionIndex::delete_subject), which wait on a connection
+    /// of their own. If too few confirm in time, the call is an error of unknown effect, though the
+    /// master has ended the session; made again, it waits again. A failover can still bring a
+    /// session back that was confirmed to be gone, if the replica that is promoted was not among
+    /// those that confirmed.
+    ///
+    /// Other writes do not wait: an update that replaces a token looks like any other to a store.
+    pub fn wait_replicas(mut self, replicas: usize, timeout: Duration) -> Self {
+        self.wait = (replicas > 0).then_some(Wait {
+            replicas,
+            patience: timeout,
+        });
+        self
+    }
+
+    /// The clock by which deadlines become times to live; the operating system's unless set.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the URL or the prefix, or why there is no connection.
+    pub async fn connect(self) -> Result<RedisStore, ConnectError> {
+        if self.prefix.contains(['{', '}']) {
+            return Err(ConnectError::Prefix);
+        }
+        let patience = self.deadline;
+        let Place { target, cluster } = match self.source.0 {
+            Kind::Url(url) => url::parse(&url, patience)?,
+            Kind::Server(client) => Place::one(Target::Server(client)),
+            Kind::Sentinel(client) => Place::one(Target::Sentinel(tokio::sync::Mutex::new(client))),
+            Kind::Ready(connection) => Place::one(Target::Ready(connection)),
+            Kind::Cluster(builder) => Place {
+                target: Target::Cluster(url::careful(builder, patience)?),
+                cluster: true,
+            },
+            Kind::ReadyCluster(connection) => Place {
+                target: Target::Ready(Connection::Cluster(connection)),
+                cluster: true,
+            },
+        };
+        let target = Arc::new(target);
+        let dial = || Dialer::new(Arc::clone(&target), patience);
+        let line = Line::new(dial(), self.deadline, cluster);
+        line.connect().await?;
+        let ending = match self.wait {
+            Some(wait) => Line::new(dial(), self.deadline, cluster).waiting(wait),
+            None => line.clone(),
+        };
+        tracing::debug!(cluster, "connected to Redis");
+        Ok(RedisStore {
+            shared: Arc::new(Shared {
+                line,
+                ending,
+                keys: Keys::new(&self.prefix),
+                clock: self.clock,
+            }),
+        })
+    }
+}

@@ -1,0 +1,13 @@
+-- Adds a record. 1: it is there, 0: the key is taken.
+local old = redis.call('GET', KEYS[1])
+if live(old, now) then
+  master()
+  if revision(old) == revision(new) then return 1 end
+  return 0
+end
+if ttl == '0' then
+  -- Over before it began.
+  drop(old, KEYS[2], subjects, key)
+  return 1
+end
+return put(old)

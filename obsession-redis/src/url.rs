@@ -1,0 +1,252 @@
+//! From a URL to where connections come from.
+
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use redis::cluster::{ClusterClient, ClusterClientBuilder};
+use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::{Client, ConnectionInfo, IntoConnectionInfo, TlsMode};
+
+use crate::ConnectError;
+use crate::dial::Target;
+
+/// Where Redis is.
+pub(crate) struct Place {
+    pub(crate) target: Target,
+    pub(crate) cluster: bool,
+}
+
+impl Place {
+    pub(crate) fn one(target: Target) -> Self {
+        Self {
+            target,
+            cluster: false,
+        }
+    }
+}
+
+struct Parts<'a> {
+    tls: bool,
+    /// `user:password@`, or nothing.
+    credentials: &'a str,
+    hosts: Vec<&'a str>,
+    /// `/0`, or nothing.
+    path: &'a str,
+    query: &'a str,
+}
+
+/// What a URL leads to, of any of the kinds that [`RedisStore::connect`](crate::RedisStore::connect)
+/// names.
+pub(crate) fn parse(url: &str, patience: Duration) -> Result<Place, ConnectError> {
+    let (scheme, rest) = url.split_once("://").ok_or(wrong("it has no scheme"))?;
+    let (tls, kind) = match scheme.split_once('+').unwrap_or((scheme, "")) {
+        ("redis" | "valkey", kind) => (false, kind),
+        ("rediss" | "valkeys", kind) => (true, kind),
+        _ => return Err(wrong("the scheme is not redis or rediss")),
+    };
+    if tls {
+        prepare_tls()?;
+    }
+    let parts = Parts::split(tls, rest)?;
+    match kind {
+        "" => Ok(Place::one(Target::Server(Client::open(url)?))),
+        "sentinel" => Ok(Place::one(sentinel(&parts)?)),
+        "cluster" => {
+            let target = Target::Cluster(cluster(&parts, patience)?);
+            Ok(Place {
+                target,
+                cluster: true,
+            })
+        }
+        _ => Err(wrong("after the + there is neither sentinel nor cluster")),
+    }
+}
+
+/// A Cluster's client that never sends a command twice.
+///
+/// By itself it sends a command again whose connection was lost, though it may have been carried
+/// out: an increment would then be seen as somebody else's, and made a second time.
+pub(crate) fn careful(
+    builder: ClusterClientBuilder,
+    patience: Duration,
+) -> Result<ClusterClient, ConnectError> {
+    let client = builder
+        .retries(0)
+        .connection_timeout(patience)
+        // Only so that nothing is kept for ever: calls have a deadline of their own.
+        .response_timeout(patience * 4)
+        .build()?;
+    Ok(client)
+}
+
+impl<'a> Parts<'a> {
+    fn split(tls: bool, rest: &'a str) -> Result<Self, ConnectError> {
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+        let (credentials, hosts) = match authority.rfind('@') {
+            Some(at) => authority.split_at(at + 1),
+            None => ("", authority),
+        };
+        let hosts: Vec<_> = hosts.split(',').collect();
+        if hosts.iter().any(|host| host.is_empty()) {
+            return Err(wrong("a host is missing"));
+        }
+        Ok(Self {
+            tls,
+            credentials,
+            hosts,
+            path,
+            query,
+        })
+    }
+
+    fn info(
+        &self,
+        credentials: &str,
+        host: &str,
+        path: &str,
+    ) -> Result<ConnectionInfo, ConnectError> {
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        let url = format!("{scheme}://{credentials}{host}{path}");
+        Ok(url.into_connection_info()?)
+    }
+
+    /// The value of a name in the query, as it is written there.
+    fn query(&self, name: &str) -> Option<&'a str> {
+        let mut pairs = self
+            .query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='));
+        pairs
+            .find(|(found, _)| *found == name)
+            .map(|(_, value)| value)
+    }
+
+    fn only(&self, names: &[&str]) -> Result<(), ConnectError> {
+        let mut found = self.query.split('&').filter(|pair| !pair.is_empty());
+        let known = |pair: &str| names.contains(&pair.split('=').next().unwrap_or_default());
+        if found.all(known) {
+            Ok(())
+        } else {
+            Err(wrong("its query has a name that is not known"))
+        }
+    }
+}
+
+fn sentinel(parts: &Parts<'_>) -> Result<Target, ConnectError> {
+    parts.only(&["master", "sentinel_username", "sentinel_password"])?;
+    let name = parts.query("master").filter(|name| !name.is_empty());
+    let name = name.ok_or(wrong("it does not say ?master=NAME"))?;
+    let name = percent_decode_str(name)
+        .decode_utf8()
+        .map_err(|_| wrong("the master's name is not UTF-8"))?;
+    let credentials = match (
+        parts.query("sentinel_username"),
+        parts.query("sentinel_password"),
+    ) {
+        (None, None) => String::new(),
+        (user, password) => format!("{}:{}@", user.unwrap_or(""), password.unwrap_or("")),
+    };
+    let mut sentinels = Vec::new();
+    for host in &parts.hosts {
+        let host = with_port(host, 26379);
+        sentinels.push(parts.info(&credentials, &host, "")?);
+    }
+    // The host is a stand-in: the sentinels say where the master is.
+    let master = parts.info(parts.credentials, "localhost", parts.path)?;
+    let mut node = SentinelNodeConnectionInfo::default()
+        .set_redis_connection_info(master.redis_settings().clone());
+    if parts.tls {
+        node = node.set_tls_mode(TlsMode::Secure);
+    }
+    let client = SentinelClient::build(sentinels, &name, Some(node), SentinelServerType::Master)?;
+    Ok(Target::Sentinel(tokio::sync::Mutex::new(client)))
+}
+
+fn cluster(parts: &Parts<'_>, patience: Duration) -> Result<ClusterClient, ConnectError> {
+    parts.only(&[])?;
+    if !matches!(parts.path, "" | "/" | "/0") {
+        return Err(wrong("a Cluster has no numbered databases"));
+    }
+    let mut nodes = Vec::new();
+    for host in &parts.hosts {
+        nodes.push(parts.info(parts.credentials, &with_port(host, 6379), "")?);
+    }
+    careful(ClusterClientBuilder::new(nodes), patience)
+}
+
+fn with_port(host: &str, port: u16) -> String {
+    // The colons of an IPv6 address are in brackets.
+    match host.rsplit_once(':') {
+        Some((_, after)) if !after.contains(']') => host.to_owned(),
+        _ => format!("{host}:{port}"),
+    }
+}
+
+#[cfg(feature = "tls")]
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "without the feature it is an error"
+)]
+fn prepare_tls() -> Result<(), ConnectError> {
+    // If the application has chosen one, that one stays.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Ok(())
+}
+
+#[cfg(not(feature = "tls"))]
+fn prepare_tls() -> Result<(), ConnectError> {
+    Err(ConnectError::NoTls)
+}
+
+const fn wrong(reason: &'static str) -> ConnectError {
+    ConnectError::Url { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(url: &str) -> String {
+        match parse(url, Duration::from_secs(1)) {
+            Ok(_) => panic!("{url} was taken"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn urls_of_every_kind_are_understood() {
+        for (url, cluster) in [
+            ("redis://127.0.0.1", false),
+            ("redis://user:p%40ss@localhost:6380/3", false),
+            ("redis+sentinel://a:1,b,[::1]:3/2?master=my%20master", false),
+            ("redis+sentinel://:p@a?master=m&sentinel_password=q", false),
+            ("redis+cluster://a:1,b:2", true),
+            ("redis+cluster://user:pass@[::1],b", true),
+        ] {
+            let place = parse(url, Duration::from_secs(1));
+            assert_eq!(
+                place.map(|place| place.cluster).ok(),
+                Some(cluster),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_url_is_refused_with_a_reason_and_without_its_password() {
+        for (url, reason) in [
+            ("redis", "no scheme"),
+            ("http://secret@a", "not redis"),
+            ("redis+ring://secret@a", "neither"),
+            ("redis+sentinel://secret@a", "master"),
+            ("redis+sentinel://secret@a?master=m&db=1", "not known"),
+            ("redis+cluster://secret@a,,b", "host"),
+            ("redis+cluster://secret@a/1", "numbered"),
+        ] {
+            let said = refusal(url);
+            assert!(said.contains(reason), "{url}: {said}");
+            assert!(!said.contains("secret"), "{said}");
+        }
+    }
+}
