@@ -233,6 +233,11 @@ fn named(error: &RedisError) -> FailureKind {
     let code = error.code().unwrap_or_default();
     let detail = error.detail().unwrap_or_default();
     let says = |word: &str| code == word || detail.contains(&format!("-{word} "));
+    // What a server says to a stranger whose command has more than ten parts, and about a command
+    // inside a script that a user may not run.
+    if detail.contains("unauthenticated") || detail.contains("can't run this command") {
+        return FailureKind::Refused;
+    }
     [
         (&["OOM"][..], FailureKind::OutOfMemory),
         (&["READONLY"], FailureKind::ReadOnly),

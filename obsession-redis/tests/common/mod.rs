@@ -16,6 +16,11 @@ use obsession_core::{
 };
 use obsession_redis::{CallError, FailureKind, RedisStore};
 
+/// Whether the long runs are to be in full: `OBSESSION_FULL=1`.
+pub fn full() -> bool {
+    std::env::var_os("OBSESSION_FULL").is_some()
+}
+
 /// A prefix that no other test of this process has.
 pub fn prefix() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
