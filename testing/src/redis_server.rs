@@ -169,6 +169,23 @@ impl RedisServer {
         }
     }
 
+    /// Cuts its replicas off for good, as a network does that has broken between them, while clients
+    /// that are connected go on: the replicas do not know the password that it has from now on.
+    ///
+    /// # Errors
+    ///
+    /// What the server or the connection says.
+    pub fn cut_off_replicas(&self) -> redis::RedisResult<()> {
+        let client = redis::Client::open(self.url())?;
+        let mut connection = client.get_connection()?;
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg("requirepass").arg("unknown to others");
+        set.exec(&mut connection)?;
+        let mut cut = redis::cmd("CLIENT");
+        cut.arg("KILL").arg("TYPE").arg("replica");
+        cut.exec(&mut connection)
+    }
+
     /// Its port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {

@@ -23,7 +23,7 @@ if is and later(indexed(head), indexed(old)) then
   end
 end
 redis.call('ZADD', KEYS[2], score, key)
-keep(KEYS[2], ttl)
+if later(indexed(head), indexed(old)) then keep(KEYS[2], ARGV[9]) end
 redis.call('SETRANGE', KEYS[1], 0, head)
 -- By a clock that is ahead the time that is left is shorter; what another promised holds.
 if redis.call('PTTL', KEYS[1]) < tonumber(ttl) then redis.call('PEXPIRE', KEYS[1], ttl) end

@@ -10,8 +10,8 @@ local function put(old)
   local is = subject(new)
   if not old or deadline(old) ~= deadline(new) then
     redis.call('ZADD', KEYS[2], score, key)
-    keep(KEYS[2], ttl)
   end
+  if not old or later(indexed(new), indexed(old)) then keep(KEYS[2], until_ttl) end
   if is and subjects ~= '' and not covered(old, is) then
     enter(subjects .. is, key, until_ms, now_ms, until_ttl)
   end
