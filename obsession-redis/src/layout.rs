@@ -24,17 +24,16 @@
 //! |---:|---:|---|
 //! | 0 | 8 | `expires_at`, milliseconds, big-endian |
 //! | 8 | 8 | until when the subject is indexed, milliseconds, big-endian |
-//! | 16 | 4 | check of the key and the above |
+//! | 16 | 4 | check: FNV-1a, 32 bits, of the key and the above, big-endian |
 //! | 20 | | the record as core's row of format 1; its `expires_at` is that of the last write |
 //!
 //! The row has a checksum of its own. A touch replaces the first 20 bytes, which its caller can make
-//! without the rest. The check is the checksum of a row of this key that has nothing but these two
-//! instants, so it is core's CRC-32 too.
+//! without the rest.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use obsession_core::{CorruptRow, Record, Revision, SessionKey, Timestamp};
+use obsession_core::{CorruptRow, Record, SessionKey, Timestamp};
 
 /// How long a key is kept at most: some 31,000 years. Redis adds it to its own time, and Lua's
 /// numbers hold it.
@@ -72,20 +71,24 @@ impl Keys {
     }
 
     pub(crate) fn record(&self, key: &SessionKey) -> Vec<u8> {
-        format!("{}{{{}}}{key}", self.prefix, tag(key)).into_bytes()
+        self.join(tag(key), key.as_bytes())
     }
 
     pub(crate) fn deadlines(&self, tag: &str) -> Vec<u8> {
-        format!("{}deadlines", self.shard(tag)).into_bytes()
+        self.join(tag, b"deadlines")
     }
 
     /// What the keys of a shard begin with.
-    pub(crate) fn shard(&self, tag: &str) -> String {
-        format!("{}{{{tag}}}", self.prefix)
+    pub(crate) fn shard(&self, tag: &str) -> Vec<u8> {
+        self.join(tag, b"")
     }
 
     pub(crate) fn subject(&self, subject: &str) -> Vec<u8> {
-        format!("{}{subject}", self.subjects).into_bytes()
+        [self.subjects.as_bytes(), subject.as_bytes()].concat()
+    }
+
+    fn join(&self, tag: &str, rest: &[u8]) -> Vec<u8> {
+        [self.prefix.as_bytes(), b"{", tag.as_bytes(), b"}", rest].concat()
     }
 }
 
@@ -102,29 +105,22 @@ pub(crate) fn tag(key: &SessionKey) -> &'static str {
     TAGS[usize::from(symbol)]
 }
 
-/// The instants of a write, in all the forms that scripts take.
+/// The instants of a write, in the forms that scripts take.
 pub(crate) struct Times {
     pub(crate) now: [u8; 8],
-    pub(crate) now_ms: String,
     pub(crate) score: String,
     pub(crate) ttl: String,
     pub(crate) indexed: Timestamp,
-    pub(crate) indexed_score: String,
-    pub(crate) indexed_ttl: String,
 }
 
 impl Times {
     pub(crate) fn new(deadline: Timestamp, now: Timestamp) -> Self {
         let ttl = ttl(deadline, now);
-        let indexed = indexed_until(deadline, ttl);
         Self {
             now: big_endian(now),
-            now_ms: score(now),
             score: score(deadline),
             ttl: ttl.to_string(),
-            indexed,
-            indexed_score: score(indexed),
-            indexed_ttl: self::ttl(indexed, now).to_string(),
+            indexed: indexed_until(deadline, ttl),
         }
     }
 }
@@ -156,21 +152,14 @@ fn indexed_until(deadline: Timestamp, ttl: u64) -> Timestamp {
 
 /// The first bytes of a value, which a touch replaces.
 pub(crate) fn head(key: SessionKey, deadline: Timestamp, indexed: Timestamp) -> [u8; HEAD] {
-    let bare = Record {
-        key,
-        revision: Revision::from_u64(0),
-        subject: None,
-        created_at: indexed,
-        expires_at: deadline,
-        body: Arc::from([]),
-    };
     let mut head = [0; HEAD];
     head[..8].copy_from_slice(&big_endian(deadline));
     head[8..16].copy_from_slice(&big_endian(indexed));
-    let row = bare.to_row();
-    if let Some(check) = row.last_chunk::<4>() {
-        head[16..].copy_from_slice(check);
-    }
+    let covered = key.as_bytes().iter().chain(&head[..16]);
+    let check = covered.fold(0x811c_9dc5, |hash: u32, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    });
+    head[16..].copy_from_slice(&check.to_be_bytes());
     head
 }
 
@@ -183,9 +172,8 @@ pub(crate) fn read(name: &[u8]) -> redis::Cmd {
 }
 
 pub(crate) fn encode(record: &Record, indexed: Timestamp) -> Vec<u8> {
-    let mut value = head(record.key, record.expires_at, indexed).to_vec();
-    value.extend(record.to_row());
-    value
+    let head = head(record.key, record.expires_at, indexed);
+    [&head[..], &record.to_row()].concat()
 }
 
 pub(crate) fn decode(key: SessionKey, value: &[u8]) -> Result<Record, CorruptRow> {
@@ -206,6 +194,8 @@ pub(crate) fn decode(key: SessionKey, value: &[u8]) -> Result<Record, CorruptRow
 
 #[cfg(test)]
 mod tests {
+    use obsession_core::Revision;
+
     use super::*;
 
     fn record() -> Record {
@@ -223,7 +213,7 @@ mod tests {
     fn the_golden_value_of_format_1() {
         let indexed = Timestamp::from_millis(0x1234);
         let golden = [
-            0, 0, 0, 0, 0, 0, 7, 0xd0, 0, 0, 0, 0, 0, 0, 0x12, 0x34, 0xc9, 0x79, 0x37, 0xdc, 1, 8,
+            0, 0, 0, 0, 0, 0, 7, 0xd0, 0, 0, 0, 0, 0, 0, 0x12, 0x34, 0x44, 0x2a, 0x91, 0x59, 1, 8,
             7, 6, 5, 4, 3, 2, 1, 0xe8, 3, 0, 0, 0, 0, 0, 0, 0xd0, 7, 0, 0, 0, 0, 0, 0, 5, 0, b'z',
             b'o', 0xc3, 0xab, 0xa4, 0xd3, 0x8c, 0x58, b'b', b'o', b'd', b'y',
         ];

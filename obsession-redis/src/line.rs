@@ -90,7 +90,8 @@ impl Line {
         let mut progress = Progress::default();
         let ended = match self.wait {
             Some(wait) if does == Does::End => {
-                let call = self.send_and_wait(command, wait, &mut progress);
+                // On the heap, since it is seldom and large.
+                let call = Box::pin(self.send_and_wait(command, wait, &mut progress));
                 timeout_at(until, call).await
             }
             _ => timeout_at(until, self.send(does, command, &mut progress)).await,
@@ -163,7 +164,7 @@ impl Line {
                         progress.sent = true;
                         let cmd = whole.clone().or_else(|| command.whole());
                         let cmd = cmd.unwrap_or_else(|| command.short.clone());
-                        return ask(&mut connection, cmd, node).await;
+                        return Box::pin(ask(&mut connection, cmd, node)).await;
                     }
                     sleep(PAUSE).await;
                 }

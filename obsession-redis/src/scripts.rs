@@ -19,12 +19,12 @@ macro_rules! lua {
     };
 }
 
-lua!(CREATE: "common" "write" "create");
-lua!(UPDATE: "common" "write" "update");
-lua!(TOUCH: "common" "touch");
-lua!(DELETE: "common" "delete");
+lua!(CREATE: "common" "drop" "keep" "write" "create");
+lua!(UPDATE: "common" "drop" "keep" "write" "update");
+lua!(TOUCH: "common" "keep" "touch");
+lua!(DELETE: "common" "drop" "delete");
 lua!(EXPIRE: "common" "expire");
-lua!(INDEX: "common" "index");
+lua!(INDEX: "keep" "index");
 lua!(ENTRIES: "entries");
 lua!(FORGET: "common" "forget");
 

@@ -80,7 +80,7 @@ impl SessionStore for RedisStore {
             Err(failure) if refuses_writes(&failure) => {
                 let mut get = redis::cmd("GET");
                 get.arg(&name);
-                shared.line.read_on_master(get, until).await
+                Box::pin(shared.line.read_on_master(get, until)).await
             }
             answer => answer,
         };
@@ -94,7 +94,9 @@ impl SessionStore for RedisStore {
         let until = shared.line.until();
         let times = Times::new(record.expires_at, shared.clock.now());
         if let (true, Some(subject)) = (shared.line.is_cluster(), &record.subject) {
-            shared.enter(subject, &record.key, &times, until).await?;
+            shared
+                .enter(subject, &record.key, record.expires_at, &times, until)
+                .await?;
         }
         let command = shared.write(&scripts::CREATE, record, &times, &[]);
         match shared.line.call(Does::Write, &command, until).await {
@@ -122,7 +124,9 @@ impl SessionStore for RedisStore {
                 }
                 Ok(Value::Int(2)) if indexed == b"0" => {
                     let subject = record.subject.as_deref().unwrap_or_default();
-                    shared.enter(subject, &record.key, &times, until).await?;
+                    shared
+                        .enter(subject, &record.key, record.expires_at, &times, until)
+                        .await?;
                     indexed = b"1";
                 }
                 answer => return Err(unexpected(answer)),
@@ -146,7 +150,9 @@ impl SessionStore for RedisStore {
                         return Err(Failure::unexpected().of_write());
                     };
                     let subject = str::from_utf8(subject).map_err(|_| damaged(CorruptRow))?;
-                    shared.enter(subject, key, &times, until).await?;
+                    shared
+                        .enter(subject, key, expires_at, &times, until)
+                        .await?;
                     indexed = b"1";
                 }
                 answer => return Err(unexpected(answer)),
@@ -210,16 +216,13 @@ impl Shared {
         &self,
         subject: &str,
         key: &SessionKey,
+        deadline: Timestamp,
         times: &Times,
         until: Instant,
     ) -> Result<(), StoreError> {
         let index = self.keys.subject(subject);
-        let args: [&[u8]; 4] = [
-            key.as_bytes(),
-            times.indexed_score.as_bytes(),
-            times.now_ms.as_bytes(),
-            times.indexed_ttl.as_bytes(),
-        ];
+        let head = layout::head(*key, deadline, times.indexed);
+        let args: [&[u8]; 3] = [&times.now, &head, key.as_bytes()];
         let command = scripts::INDEX.call(&[&index], &args);
         // Whatever became of the entry, the record has not been written.
         let entered = self.line.call(Does::Read, &command, until).await;
@@ -243,12 +246,8 @@ impl Shared {
             &times.now,
             &value,
             times.ttl.as_bytes(),
-            record.key.as_bytes(),
             times.score.as_bytes(),
             self.subjects(),
-            times.now_ms.as_bytes(),
-            times.indexed_score.as_bytes(),
-            times.indexed_ttl.as_bytes(),
         ];
         args.extend(more);
         script.call(&[&name, &deadlines], &args)
@@ -263,16 +262,12 @@ impl Shared {
     ) -> Command {
         let (name, deadlines) = self.of(key);
         let head = layout::head(*key, deadline, times.indexed);
-        let args: [&[u8]; 10] = [
+        let args: [&[u8]; 6] = [
             &times.now,
             &head,
             times.ttl.as_bytes(),
-            key.as_bytes(),
             times.score.as_bytes(),
             self.subjects(),
-            times.now_ms.as_bytes(),
-            times.indexed_score.as_bytes(),
-            times.indexed_ttl.as_bytes(),
             indexed,
         ];
         scripts::TOUCH.call(&[&name, &deadlines], &args)
@@ -282,7 +277,7 @@ impl Shared {
     pub(crate) fn delete(&self, key: &SessionKey, subject: Option<&str>) -> Command {
         let (name, deadlines) = self.of(key);
         let now = big_endian(self.clock.now());
-        let mut args: Vec<&[u8]> = vec![&now, key.as_bytes(), self.subjects()];
+        let mut args: Vec<&[u8]> = vec![&now, self.subjects()];
         args.extend(subject.map(str::as_bytes));
         scripts::DELETE.call(&[&name, &deadlines], &args)
     }
@@ -294,7 +289,7 @@ impl Shared {
             &now,
             score.as_bytes(),
             limit.as_bytes(),
-            shard.as_bytes(),
+            &shard,
             self.subjects(),
         ];
         scripts::EXPIRE.call(&[&self.keys.deadlines(tag)], &args)

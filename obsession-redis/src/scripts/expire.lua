@@ -5,7 +5,7 @@ local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'LIMIT', 0, AR
 for _, key in ipairs(due) do
   local record = ARGV[4] .. key
   local old = redis.call('GET', record)
-  if old and not damaged(old) and later(old, ARGV[1]) then
+  if old and #old >= 51 and later(old, ARGV[1]) then
     -- The index is wrong about it, and is put right.
     local at = 0
     for i = 1, 8 do at = at * 256 + string.byte(old, i) end
@@ -14,9 +14,10 @@ for _, key in ipairs(due) do
     redis.call('ZREM', KEYS[1], key)
     if not old then
       removed = removed + 1
-    elseif not damaged(old) then
+    elseif #old >= 51 then
       redis.call('DEL', record)
-      leave(ARGV[5], old, key)
+      local was = subject(old)
+      if was and ARGV[5] ~= '' then redis.pcall('ZREM', ARGV[5] .. was, key) end
       removed = removed + 1
     end
   end

@@ -1,25 +1,26 @@
--- Replaces a record of the revision ARGV[10]. 1: done, 0: there is none, 2: its subject has to be
--- indexed first, which is not done here (ARGV[11] says that it has been). Else the current value.
+-- Replaces a record. ARGV: now, value, ttl, score, subjects, the revision that it must have, and 1 if
+-- its subject has been indexed. 1: done, 0: there is none, 2: its subject has to be indexed first,
+-- which is not done here. Else the current value.
 local old = redis.call('GET', KEYS[1])
 if not live(old, now) then
   master()
   return 0
 end
-if revision(old) == revision(new) then
+local revision = string.sub(old, 22, 29)
+if revision ~= ARGV[6] or revision == string.sub(new, 22, 29) then
   master()
-  return 1
-end
-if revision(old) ~= ARGV[10] then
-  master()
+  if revision == string.sub(new, 22, 29) then return 1 end
   return old
 end
 if ttl == '0' then
   drop(old, KEYS[2], subjects, key)
   return 1
 end
-local is = subject(new)
-if is and subjects == '' and ARGV[11] == '0' and not covered(old, is) then
-  master()
-  return 2
+if subjects == '' and ARGV[7] == '0' then
+  local is = subject(new)
+  if is and (subject(old) ~= is or later(string.sub(new, 9, 16), string.sub(old, 9, 16))) then
+    master()
+    return 2
+  end
 end
 return put(old)

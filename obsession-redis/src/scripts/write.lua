@@ -1,21 +1,20 @@
 -- KEYS: record, deadlines. ARGV as for create and update.
-local now, new, ttl, key, score = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local subjects, now_ms, until_ms, until_ttl = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local now, new, ttl, score, subjects = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local key = string.sub(KEYS[1], -16)
 
-local function covered(old, is)
-  return subject(old) == is and not later(indexed(new), indexed(old))
-end
-
+-- What can be refused comes first: an index may have too much, never too little.
 local function put(old)
-  local is = subject(new)
-  if not old or deadline(old) ~= deadline(new) then
+  local was, is = subject(old), subject(new)
+  local longer = not old or later(string.sub(new, 9, 16), string.sub(old, 9, 16))
+  if not old or string.sub(old, 1, 8) ~= string.sub(new, 1, 8) then
     redis.call('ZADD', KEYS[2], score, key)
   end
-  if not old or later(indexed(new), indexed(old)) then keep(KEYS[2], until_ttl) end
-  if is and subjects ~= '' and not covered(old, is) then
-    enter(subjects .. is, key, until_ms, now_ms, until_ttl)
+  if longer or was ~= is then
+    local index = nil
+    if is and subjects ~= '' then index = subjects .. is end
+    keep(new, now, longer and KEYS[2], index, key)
   end
   redis.call('SET', KEYS[1], new, 'PX', ttl)
-  if subject(old) ~= is then leave(subjects, old, key) end
+  if was and was ~= is and subjects ~= '' then redis.pcall('ZREM', subjects .. was, key) end
   return 1
 end
