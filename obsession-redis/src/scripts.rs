@@ -19,8 +19,8 @@ macro_rules! lua {
     };
 }
 
-lua!(CREATE: "common" "drop" "keep" "write" "create");
-lua!(UPDATE: "common" "drop" "keep" "write" "update");
+lua!(CREATE: "read" "common" "drop" "keep" "write" "create");
+lua!(UPDATE: "swap" "common" "drop" "keep" "write" "update");
 lua!(TOUCH: "common" "keep" "touch");
 lua!(DELETE: "common" "drop" "delete");
 lua!(EXPIRE: "common" "expire");

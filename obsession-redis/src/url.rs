@@ -159,7 +159,9 @@ fn sentinel(parts: &Parts<'_>) -> Result<Target, ConnectError> {
     if parts.tls {
         node = node.set_tls_mode(TlsMode::Secure);
     }
-    let client = SentinelClient::build(sentinels, &name, Some(node), SentinelServerType::Master)?;
+    // Without TLS the function takes a `String` and nothing else.
+    let name = String::from(name);
+    let client = SentinelClient::build(sentinels, name, Some(node), SentinelServerType::Master)?;
     Ok(Target::Sentinel(tokio::sync::Mutex::new(client)))
 }
 

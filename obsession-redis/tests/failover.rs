@@ -64,17 +64,14 @@ impl Counter {
                 Ok(()) => session.save().await,
                 Err(error) => Err(error),
             };
-            match saved {
-                Ok(()) => {
-                    let whose = session.get::<u64>("n").await.unwrap();
-                    assert_eq!(whose, Some(n), "the session of another, or none");
-                    self.acknowledged.insert(number);
-                }
-                Err(_) => {
-                    self.unknown += 1;
-                    self.last_error = Some(Instant::now());
-                    sleep(Duration::from_millis(20)).await;
-                }
+            if saved.is_ok() {
+                let whose = session.get::<u64>("n").await.unwrap();
+                assert_eq!(whose, Some(n), "the session of another, or none");
+                self.acknowledged.insert(number);
+            } else {
+                self.unknown += 1;
+                self.last_error = Some(Instant::now());
+                sleep(Duration::from_millis(20)).await;
             }
         }
         self

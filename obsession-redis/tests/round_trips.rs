@@ -52,8 +52,8 @@ async fn scenarios(
 ) -> Vec<(&'static str, u64)> {
     let manager = SessionManager::builder_indexed(store.clone())
         .lifetime(Lifetime::new(
-            Duration::from_mins(30),
-            Duration::from_hours(24),
+            Duration::from_secs(1800),
+            Duration::from_secs(86_400),
         ))
         .build();
     let mut counted = Vec::new();

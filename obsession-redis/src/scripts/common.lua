@@ -1,15 +1,13 @@
 -- A value, counted from 1: deadline 1-8, indexed until 9-16, check 17-20, then core's row: format
 -- 21, revision 22-29, created_at 30-37, deadline when written 38-45, length of the subject plus 1
--- 46-47, subject from 48. Instants are big-endian and are compared byte by byte: Lua's numbers are
--- doubles, and its strings compare by locale. Each function costs every call of a script a moment,
--- so there are few.
+-- 46-47, subject from 48. Instants are big-endian and are compared by halves: Lua's numbers are
+-- doubles, which hold 53 bits, and its strings compare by locale. Each function costs every call of a
+-- script a moment, so there are few.
 
 local function later(a, b)
-  for i = 1, 8 do
-    local x, y = string.byte(a, i), string.byte(b, i)
-    if x ~= y then return x > y end
-  end
-  return false
+  local high, low = struct.unpack('>I4I4', a)
+  local other_high, other_low = struct.unpack('>I4I4', b)
+  return high > other_high or high == other_high and low > other_low
 end
 
 -- What is too short to be a value is nobody's to replace; whoever reads it says that it is damaged.

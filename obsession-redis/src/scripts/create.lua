@@ -1,5 +1,4 @@
 -- Adds a record. ARGV: now, value, ttl, score, subjects. 1: it is there, 0: the key is taken.
-local old = redis.call('GET', KEYS[1])
 if live(old, now) then
   master()
   if string.sub(old, 22, 29) == string.sub(new, 22, 29) then return 1 end

@@ -1,7 +1,6 @@
 -- Replaces a record. ARGV: now, value, ttl, score, subjects, the revision that it must have, and 1 if
 -- its subject has been indexed. 1: done, 0: there is none, 2: its subject has to be indexed first,
 -- which is not done here. Else the current value.
-local old = redis.call('GET', KEYS[1])
 if not live(old, now) then
   master()
   return 0

@@ -1,5 +1,4 @@
 -- KEYS: record, deadlines. ARGV as for create and update.
-local now, new, ttl, score, subjects = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key = string.sub(KEYS[1], -16)
 
 -- What can be refused comes first: an index may have too much, never too little.
