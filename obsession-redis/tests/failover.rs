@@ -14,13 +14,13 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{prefix, record};
-use obsession_core::{Create, Delete, SessionId, SessionManager, SessionStore};
+use obsession_core::{Create, Delete, Record, SessionId, SessionKey, SessionManager, SessionStore};
 use obsession_redis::RedisStore;
 use testing::{RedisCluster, RedisSentinel, RedisServer};
 use tokio::time::sleep;
@@ -78,13 +78,10 @@ impl Counter {
     }
 }
 
-/// Creates and ends sessions, and says of which the end was acknowledged, and when.
-async fn churn(
-    store: RedisStore,
-    from: u64,
-    stop: Arc<AtomicBool>,
-) -> Vec<(obsession_core::SessionKey, Instant)> {
-    let mut ended = Vec::new();
+/// Creates sessions and ends those that have been there for a while, and says of which the end was
+/// acknowledged, and when.
+async fn churn(store: RedisStore, from: u64, stop: Arc<AtomicBool>) -> Vec<(SessionKey, Instant)> {
+    let (mut living, mut ended) = (VecDeque::new(), Vec::new());
     for n in from.. {
         if stop.load(Ordering::Relaxed) {
             break;
@@ -93,14 +90,16 @@ async fn churn(
         let key = format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))
             .parse()
             .unwrap();
-        let record = obsession_core::Record { key, ..record(0) };
+        let record = Record { key, ..record(0) };
         match store.create(&record).await {
-            Ok(Create::Created) => {
-                if let Ok(Delete::Deleted) = store.delete(&key).await {
-                    ended.push((key, Instant::now()));
-                }
-            }
+            Ok(Create::Created) => living.push_back(key),
             _ => sleep(Duration::from_millis(20)).await,
+        }
+        if living.len() > 50 {
+            let key = living.pop_front().unwrap();
+            if let Ok(Delete::Deleted) = store.delete(&key).await {
+                ended.push((key, Instant::now()));
+            }
         }
     }
     ended

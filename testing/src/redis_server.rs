@@ -107,8 +107,10 @@ impl RedisServer {
         loop {
             match self.ask(&["PING"]) {
                 Ok(_) => return Ok(()),
-                // It is there, and does not want to talk to strangers or yet.
-                Err(error) if error.kind() != redis::ErrorKind::Io => return Ok(()),
+                // It is there, and does not want to talk to strangers.
+                Err(error) if error.kind() != redis::ErrorKind::Io && !is_loading(&error) => {
+                    return Ok(());
+                }
                 Err(_) if Instant::now() < until && self.is_running() => {
                     sleep(Duration::from_millis(10));
                 }
@@ -279,6 +281,10 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.end_guard(true);
     }
+}
+
+fn is_loading(error: &redis::RedisError) -> bool {
+    error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::BusyLoading)
 }
 
 /// A port that is free, and whose neighbour 10,000 further is: a Cluster talks there.
