@@ -100,6 +100,16 @@ async fn a_replica_answers_nothing_not_even_a_load() {
         &store.touch(&old.key, old.created_at).await.unwrap_err(),
         expected,
     );
+    // The connection is not kept: the name of the host may lead elsewhere by now.
+    let connections = || {
+        let clients = server.text(&["CLIENT", "LIST", "TYPE", "normal"]);
+        let ours = clients.lines().filter(|line| !line.contains("cmd=client"));
+        ours.map(|line| line.split(' ').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let before = connections();
+    refused(&store.load(&old.key).await.unwrap_err(), expected);
+    assert_ne!(connections(), before);
     server.ask(&["REPLICAOF", "NO", "ONE"]).unwrap();
     all_is_well(&store, &old).await;
 }

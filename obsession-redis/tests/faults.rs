@@ -8,10 +8,12 @@
 
 mod common;
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use common::{create, kind, of, prefix, record, rewritten};
 use obsession_core::{Create, Delete, Effect, SessionIndex, SessionStore, Touch, Update};
+use obsession_redis::redis::cluster::{ClusterClientBuilder, NodeAddress};
 use obsession_redis::{FailureKind, RedisStore};
 use testing::{Mode, Proxy, RedisCluster, RedisServer};
 
@@ -165,6 +167,52 @@ async fn an_answer_that_is_cut_off_is_unknown_and_recognised_when_asked_again() 
     proxy.set(Mode::Pass);
     drop(loading.await.unwrap());
     all_is_well(&store, 2).await;
+}
+
+/// By itself the `redis` crate sends a command of a Cluster again whose connection was lost. A delete
+/// that was carried out would then be said to have found nothing, and an update that was carried out
+/// be taken for somebody else's, and made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_twice_to_a_cluster() {
+    let cluster = RedisCluster::start(&[]).unwrap();
+    let (mut proxies, mut ways) = (Vec::new(), HashMap::new());
+    for node in &cluster.nodes {
+        let proxy = Proxy::start(node.port()).await.unwrap();
+        let address = |port| NodeAddress::try_from(format!("127.0.0.1:{port}").as_str()).unwrap();
+        ways.insert(address(node.port()), address(proxy.port()));
+        proxies.push(proxy);
+    }
+    let nodes = proxies.iter().map(Proxy::url);
+    let client = ClusterClientBuilder::new(nodes).node_address_map(ways);
+    let builder = RedisStore::builder(client).prefix(&prefix());
+    let store = builder.connect().await.unwrap();
+    for n in 0..3 {
+        let old = record(n);
+        create(&store, &old).await;
+        let next = rewritten(&old, b"next");
+        let calls = {
+            let (store, next) = (store.clone(), next.clone());
+            async move {
+                let updated = store.update(old.revision, &next).await;
+                (updated, store.delete(&next.key).await)
+            }
+        };
+        for proxy in &proxies {
+            proxy.set(Mode::CutAnswers);
+        }
+        let calls = tokio::spawn(calls);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        for proxy in &proxies {
+            proxy.set(Mode::Pass);
+        }
+        let (updated, deleted) = calls.await.unwrap();
+        assert_eq!(updated.unwrap_err().effect(), Effect::Unknown);
+        // It may have been sent after the network was well again, and only once.
+        if let Ok(deleted) = deleted {
+            assert_eq!(deleted, Delete::Deleted);
+        }
+        recovered(&store).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

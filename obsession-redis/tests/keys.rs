@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use common::{create, key, of, record, rewritten};
 use obsession_core::{
-    Clock, Delete, Effect, Record, SessionIndex, SessionStore, SystemClock, Timestamp, Touch,
-    Update,
+    Clock, Delete, Effect, ManualClock, Record, SessionIndex, SessionStore, SystemClock, Timestamp,
+    Touch, Update,
 };
 use obsession_redis::RedisStore;
 use testing::{RedisCluster, RedisServer};
@@ -88,6 +88,11 @@ async fn a_record_and_its_end_are_set_together_and_move_together() {
     // The tag of the shard whose keys end with a 1.
     let name = "p:{22}0000000000000001";
     assert!((95_000..=100_000).contains(&ttl(&server, name)));
+    // The usual update, which moves nothing but the deadline, and that by little.
+    let again = rewritten(&first, b"again");
+    let answer = store.update(first.revision, &again).await.unwrap();
+    assert_eq!(answer, Update::Updated);
+    assert!((95_000..=100_000).contains(&ttl(&server, name)));
     let touch = |at| store.touch(&first.key, at);
     assert_eq!(touch(ends_in(50_000)).await.unwrap(), Touch::Touched);
     assert!(
@@ -101,7 +106,7 @@ async fn a_record_and_its_end_are_set_together_and_move_together() {
         ..rewritten(&first, b"")
     };
     assert_eq!(
-        store.update(first.revision, &shorter).await.unwrap(),
+        store.update(again.revision, &shorter).await.unwrap(),
         Update::Updated
     );
     assert!(
@@ -126,6 +131,64 @@ async fn a_record_and_its_end_are_set_together_and_move_together() {
         Update::Updated
     );
     assert!(names(&server).is_empty(), "{:?}", names(&server));
+}
+
+#[tokio::test]
+async fn a_deleted_session_leaves_nothing_behind() {
+    let server = RedisServer::start(&[]).unwrap();
+    let store = common::store(&server.url()).await;
+    for old in [record(1), of("zoë", record(2))] {
+        create(&store, &old).await;
+        assert_eq!(store.delete(&old.key).await.unwrap(), Delete::Deleted);
+        assert!(names(&server).is_empty(), "{:?}", names(&server));
+    }
+    // Nor does one that is given to somebody else leave an entry with the one before.
+    let old = of("zoë", record(3));
+    create(&store, &old).await;
+    let moved = of("yan", rewritten(&old, b""));
+    assert_eq!(
+        store.update(old.revision, &moved).await.unwrap(),
+        Update::Updated
+    );
+    assert!(!names(&server).iter().any(|name| name.ends_with("zoë")));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_ends_a_session_early_and_one_that_is_behind_not_late() {
+    let server = RedisServer::start(&[]).unwrap();
+    let at = |by: i64| {
+        let now = SystemClock.now().as_millis();
+        let clock = ManualClock::new(Timestamp::from_millis(now.saturating_add_signed(by)));
+        RedisStore::builder(server.url()).clock(clock).connect()
+    };
+    let (right, ahead, behind) = (
+        at(0).await.unwrap(),
+        at(60_000).await.unwrap(),
+        at(-60_000).await.unwrap(),
+    );
+    let old = Record {
+        expires_at: ends_in(30_000),
+        ..record(1)
+    };
+    create(&right, &old).await;
+    assert_eq!(ahead.load(&old.key).await.unwrap(), None);
+    let next = rewritten(&old, b"next");
+    assert_eq!(
+        ahead.update(old.revision, &next).await.unwrap(),
+        Update::Gone
+    );
+    let later = ends_in(600_000);
+    assert_eq!(ahead.touch(&old.key, later).await.unwrap(), Touch::Gone);
+    assert_eq!(behind.load(&old.key).await.unwrap(), Some(old.clone()));
+    // The server counts what was left by the clock of whoever wrote it.
+    let soon = Record {
+        expires_at: ends_in(300),
+        ..record(2)
+    };
+    create(&right, &soon).await;
+    tokio::time::sleep(Duration::from_millis(320)).await;
+    assert_eq!(behind.load(&soon.key).await.unwrap(), None);
+    assert_eq!(behind.touch(&soon.key, later).await.unwrap(), Touch::Gone);
 }
 
 #[tokio::test]
