@@ -33,7 +33,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use obsession_core::{CorruptRow, Record, SessionKey, Timestamp};
+use obsession_core::{CorruptRow, Record, Revision, SessionKey, Timestamp};
 
 /// How long a key is kept at most: some 31,000 years. Redis adds it to its own time, and Lua's
 /// numbers hold it.
@@ -129,6 +129,11 @@ pub(crate) fn big_endian(at: Timestamp) -> [u8; 8] {
     at.as_millis().to_be_bytes()
 }
 
+/// A revision as core's row has it.
+pub(crate) fn revision(revision: Revision) -> [u8; 8] {
+    revision.as_u64().to_le_bytes()
+}
+
 pub(crate) fn score(at: Timestamp) -> String {
     at.as_millis().min(MAX_SCORE).to_string()
 }
@@ -194,8 +199,6 @@ pub(crate) fn decode(key: SessionKey, value: &[u8]) -> Result<Record, CorruptRow
 
 #[cfg(test)]
 mod tests {
-    use obsession_core::Revision;
-
     use super::*;
 
     fn record() -> Record {

@@ -111,7 +111,7 @@ impl SessionStore for RedisStore {
         let shared = &self.shared;
         let until = shared.line.until();
         let times = Times::new(record.expires_at, shared.clock.now());
-        let expected = expected.as_u64().to_le_bytes();
+        let expected = layout::revision(expected);
         let mut indexed = b"0";
         loop {
             let command = shared.write(&scripts::UPDATE, record, &times, &[&expected, indexed]);
@@ -134,15 +134,21 @@ impl SessionStore for RedisStore {
         }
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<Touch, StoreError> {
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+    ) -> Result<Touch, StoreError> {
         let shared = &self.shared;
         let until = shared.line.until();
         let times = Times::new(expires_at, shared.clock.now());
         let mut indexed = b"0";
         loop {
-            let command = shared.touch(key, expires_at, &times, indexed);
+            let command = shared.touch(key, expected, expires_at, &times, indexed);
             match shared.line.call(Does::Write, &command, until).await {
                 Ok(Value::Int(1)) => return Ok(Touch::Touched),
+                Ok(Value::Int(2)) => return Ok(Touch::Changed),
                 Ok(Value::Int(0)) => return Ok(Touch::Gone),
                 Ok(Value::BulkString(_)) => return Err(damaged(CorruptRow)),
                 Ok(Value::Array(subject)) if indexed == b"0" => {
@@ -256,18 +262,20 @@ impl Shared {
     fn touch(
         &self,
         key: &SessionKey,
+        expected: Revision,
         deadline: Timestamp,
         times: &Times,
         indexed: &[u8],
     ) -> Command {
         let (name, deadlines) = self.of(key);
         let head = layout::head(*key, deadline, times.indexed);
-        let args: [&[u8]; 6] = [
+        let args: [&[u8]; 7] = [
             &times.now,
             &head,
             times.ttl.as_bytes(),
             times.score.as_bytes(),
             self.subjects(),
+            &layout::revision(expected),
             indexed,
         ];
         scripts::TOUCH.call(&[&name, &deadlines], &args)

@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::{create, kind, record, rewritten};
+use common::{create, kind, record, rewritten, touch};
 use obsession_core::{Create, Delete, Effect, SessionStore, StoreError, Touch, Update};
 use obsession_redis::{ConnectError, FailureKind, RedisStore};
 use testing::RedisServer;
@@ -33,7 +33,7 @@ async fn writes_are_refused(
         &store.update(old.revision, &next).await.unwrap_err(),
         expected,
     );
-    refused(&store.touch(&old.key, later).await.unwrap_err(), expected);
+    refused(&touch(store, old, later).await.unwrap_err(), expected);
 }
 
 async fn all_is_well(store: &RedisStore, old: &obsession_core::Record) {
@@ -47,7 +47,7 @@ async fn all_is_well(store: &RedisStore, old: &obsession_core::Record) {
     let later = old
         .expires_at
         .saturating_add(std::time::Duration::from_secs(1));
-    assert_eq!(store.touch(&old.key, later).await.unwrap(), Touch::Touched);
+    assert_eq!(touch(store, &next, later).await.unwrap(), Touch::Touched);
     assert_eq!(store.create(&record(2)).await.unwrap(), Create::Created);
     assert_eq!(store.delete(&old.key).await.unwrap(), Delete::Deleted);
 }
@@ -93,13 +93,13 @@ async fn a_replica_answers_nothing_not_even_a_load() {
         expected,
     );
     refused(
-        &store.touch(&gone.key, old.expires_at).await.unwrap_err(),
+        &touch(&store, &gone, old.expires_at).await.unwrap_err(),
         expected,
     );
-    refused(
-        &store.touch(&old.key, old.created_at).await.unwrap_err(),
-        expected,
-    );
+    for seen in [&old, &stale] {
+        let touched = touch(&store, seen, old.created_at).await;
+        refused(&touched.unwrap_err(), expected);
+    }
     // The connection is not kept: the name of the host may lead elsewhere by now.
     let connections = || {
         let clients = server.text(&["CLIENT", "LIST", "TYPE", "normal"]);

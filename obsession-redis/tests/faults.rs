@@ -11,7 +11,7 @@ mod common;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use common::{create, kind, of, prefix, record, rewritten};
+use common::{create, kind, of, prefix, record, rewritten, touch};
 use obsession_core::{Create, Delete, Effect, SessionIndex, SessionStore, Touch, Update};
 use obsession_redis::redis::cluster::{ClusterClientBuilder, NodeAddress};
 use obsession_redis::{FailureKind, RedisStore};
@@ -36,7 +36,7 @@ async fn all_is_well(store: &RedisStore, n: u64) {
         Update::Updated
     );
     assert_eq!(
-        store.touch(&first.key, first.expires_at).await.unwrap(),
+        touch(store, &second, second.expires_at).await.unwrap(),
         Touch::Touched
     );
     assert_eq!(store.load(&first.key).await.unwrap(), Some(second.clone()));
@@ -62,7 +62,7 @@ async fn ends_in_time(store: &RedisStore, n: u64) {
         .await
         .unwrap_err();
     let started = in_time(started);
-    store.touch(&old.key, old.expires_at).await.unwrap_err();
+    touch(store, &old, old.expires_at).await.unwrap_err();
     let started = in_time(started);
     store.delete(&old.key).await.unwrap_err();
     let started = in_time(started);

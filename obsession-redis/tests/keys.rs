@@ -11,7 +11,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use common::{create, key, of, record, rewritten};
+use common::{create, key, of, record, rewritten, touch};
 use obsession_core::{
     Clock, Delete, Effect, ManualClock, Record, SessionIndex, SessionStore, SystemClock, Timestamp,
     Touch, Update,
@@ -53,7 +53,7 @@ async fn every_key_has_an_end_and_an_index_outlives_its_sessions() {
         let later = next
             .expires_at
             .saturating_add(Duration::from_secs(n * 1000));
-        assert_eq!(store.touch(&old.key, later).await.unwrap(), Touch::Touched);
+        assert_eq!(touch(&store, &next, later).await.unwrap(), Touch::Touched);
     }
     let longest = |of: &dyn Fn(&str) -> bool| {
         let ttls = names(&server).into_iter().filter(|name| of(name));
@@ -93,13 +93,13 @@ async fn a_record_and_its_end_are_set_together_and_move_together() {
     let answer = store.update(first.revision, &again).await.unwrap();
     assert_eq!(answer, Update::Updated);
     assert!((95_000..=100_000).contains(&ttl(&server, name)));
-    let touch = |at| store.touch(&first.key, at);
-    assert_eq!(touch(ends_in(50_000)).await.unwrap(), Touch::Touched);
+    let again_ends = |millis| touch(&store, &again, ends_in(millis));
+    assert_eq!(again_ends(50_000).await.unwrap(), Touch::Touched);
     assert!(
         (95_000..=100_000).contains(&ttl(&server, name)),
         "it never shortens"
     );
-    assert_eq!(touch(ends_in(200_000)).await.unwrap(), Touch::Touched);
+    assert_eq!(again_ends(200_000).await.unwrap(), Touch::Touched);
     assert!((195_000..=200_000).contains(&ttl(&server, name)));
     let shorter = Record {
         expires_at: ends_in(30_000),
@@ -114,7 +114,7 @@ async fn a_record_and_its_end_are_set_together_and_move_together() {
         "an update may end earlier"
     );
     for far in [Timestamp::from_millis(253_402_300_799_000), Timestamp::MAX] {
-        assert_eq!(touch(far).await.unwrap(), Touch::Touched);
+        assert_eq!(touch(&store, &shorter, far).await.unwrap(), Touch::Touched);
         assert!(ttl(&server, name) > 250_000_000_000_000);
         assert_eq!(
             store.load(&first.key).await.unwrap().unwrap().expires_at,
@@ -178,7 +178,7 @@ async fn a_clock_that_is_ahead_ends_a_session_early_and_one_that_is_behind_not_l
         Update::Gone
     );
     let later = ends_in(600_000);
-    assert_eq!(ahead.touch(&old.key, later).await.unwrap(), Touch::Gone);
+    assert_eq!(touch(&ahead, &old, later).await.unwrap(), Touch::Gone);
     assert_eq!(behind.load(&old.key).await.unwrap(), Some(old.clone()));
     // The server counts what was left by the clock of whoever wrote it.
     let soon = Record {
@@ -188,7 +188,7 @@ async fn a_clock_that_is_ahead_ends_a_session_early_and_one_that_is_behind_not_l
     create(&right, &soon).await;
     tokio::time::sleep(Duration::from_millis(320)).await;
     assert_eq!(behind.load(&soon.key).await.unwrap(), None);
-    assert_eq!(behind.touch(&soon.key, later).await.unwrap(), Touch::Gone);
+    assert_eq!(touch(&behind, &soon, later).await.unwrap(), Touch::Gone);
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ async fn scenarios(
         common::create(&store, &record).await;
         let next = common::rewritten(&record, b"");
         let _ = store.update(record.revision, &next).await.unwrap();
-        let _ = store.touch(&record.key, record.expires_at).await.unwrap();
+        let _ = common::touch(&store, &next, next.expires_at).await.unwrap();
         let _ = store.delete(&record.key).await.unwrap();
     }
     sent(servers);

@@ -8,7 +8,7 @@ use crate::RedisServer;
 
 const MASTERS: usize = 3;
 /// How long it may take until all nodes agree.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Three masters and three replicas, all on this machine.
 #[derive(Debug)]

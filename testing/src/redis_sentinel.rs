@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::RedisServer;
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A master, two replicas and three Sentinels, which call the master `main`.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
--- Moves a deadline. KEYS: record, deadlines. ARGV: now, head of the value, ttl, score, subjects, and 1
--- if its subject has been indexed. 1: done, 0: there is none, { subject }: to be indexed first. A
--- damaged value is given back.
+-- Moves a deadline. KEYS: record, deadlines. ARGV: now, head of the value, ttl, score, subjects, the
+-- revision that it must have, and 1 if its subject has been indexed. 1: done, 0: there is none, 2: it
+-- has another revision, { subject }: to be indexed first. A damaged value is given back.
 local now, head, ttl, subjects = ARGV[1], ARGV[2], ARGV[3], ARGV[5]
 local key = string.sub(KEYS[1], -16)
 local old = redis.call('GET', KEYS[1])
@@ -9,6 +9,10 @@ if not live(old, now) then
   return 0
 end
 if #old < 51 then return old end
+if string.sub(old, 22, 29) ~= ARGV[6] then
+  master()
+  return 2
+end
 if not later(head, old) then
   master()
   return 1
@@ -17,7 +21,7 @@ if later(string.sub(head, 9, 16), string.sub(old, 9, 16)) then
   local is, index = subject(old), nil
   if is and subjects ~= '' then
     index = subjects .. is
-  elseif is and ARGV[6] == '0' then
+  elseif is and ARGV[7] == '0' then
     master()
     return { is }
   end

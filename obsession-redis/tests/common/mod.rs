@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use obsession_core::{
-    Clock, Create, Record, Revision, SessionKey, SessionStore, StoreError, SystemClock,
+    Clock, Create, Record, Revision, SessionKey, SessionStore, StoreError, SystemClock, Timestamp,
+    Touch,
 };
 use obsession_redis::{CallError, FailureKind, RedisStore};
 
@@ -74,6 +75,15 @@ pub fn rewritten(record: &Record, body: &[u8]) -> Record {
 /// Creates a record that must be new.
 pub async fn create(store: &RedisStore, record: &Record) {
     assert_eq!(store.create(record).await.unwrap(), Create::Created);
+}
+
+/// Moves the deadline of a record that is as it was seen.
+pub async fn touch(
+    store: &RedisStore,
+    seen: &Record,
+    expires_at: Timestamp,
+) -> Result<Touch, StoreError> {
+    store.touch(&seen.key, seen.revision, expires_at).await
 }
 
 /// Why a call failed.
