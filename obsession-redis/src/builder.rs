@@ -67,7 +67,7 @@ impl From<SentinelClient> for Source {
     }
 }
 
-/// Its number of retries and its timeouts are set by the store.
+/// Its number of retries, its timeouts and the version of its protocol are set by the store.
 impl From<ClusterClientBuilder> for Source {
     fn from(builder: ClusterClientBuilder) -> Self {
         Self(Kind::Cluster(builder))
@@ -82,6 +82,7 @@ impl From<MultiplexedConnection> for Source {
 
 /// It must come from a client that was built with `retries(0)`: with more, the `redis` crate sends a
 /// write again of which nobody knows whether it was applied, and an update can then be made twice.
+/// With RESP3, which a builder that is handed over has set, it notices lost connections in time.
 impl From<ClusterConnection> for Source {
     fn from(connection: ClusterConnection) -> Self {
         Self(Kind::ReadyCluster(connection))

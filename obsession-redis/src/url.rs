@@ -5,7 +5,7 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
-use redis::{Client, ConnectionInfo, IntoConnectionInfo, TlsMode};
+use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, TlsMode};
 
 use crate::ConnectError;
 use crate::dial::Target;
@@ -65,13 +65,15 @@ pub(crate) fn parse(url: &str, patience: Duration) -> Result<Place, ConnectError
 /// A Cluster's client that never sends a command twice.
 ///
 /// By itself it sends a command again whose connection was lost, though it may have been carried
-/// out: an increment would then be seen as somebody else's, and made a second time.
+/// out: an increment would then be seen as somebody else's, and made a second time. It speaks RESP3,
+/// because only then does it notice a lost connection before something is sent on it.
 pub(crate) fn careful(
     builder: ClusterClientBuilder,
     patience: Duration,
 ) -> Result<ClusterClient, ConnectError> {
     let client = builder
         .retries(0)
+        .use_protocol(ProtocolVersion::RESP3)
         .connection_timeout(patience)
         // Only so that nothing is kept for ever: calls have a deadline of their own.
         .response_timeout(patience * 4)
