@@ -5,12 +5,16 @@ mod child;
 mod proxy;
 mod random;
 mod redis_cluster;
+mod redis_monitor;
 mod redis_sentinel;
 mod redis_server;
+mod redis_servers;
 
 pub use child::Child;
 pub use proxy::{Mode, Proxy};
 pub use random::Random;
 pub use redis_cluster::RedisCluster;
+pub use redis_monitor::RedisMonitor;
 pub use redis_sentinel::RedisSentinel;
 pub use redis_server::RedisServer;
+pub use redis_servers::RedisServers;

@@ -61,7 +61,10 @@ impl RedisCluster {
             let info = node.text(&["CLUSTER", "INFO"]);
             let nodes = node.text(&["CLUSTER", "NODES"]);
             let of = |role| {
-                let good = |line: &&str| line.contains(role) && !line.contains("fail");
+                let good = |line: &&str| {
+                    let flags: Vec<_> = line.split(' ').nth(2).unwrap_or("").split(',').collect();
+                    flags.contains(&role) && !flags.contains(&"fail") && !flags.contains(&"fail?")
+                };
                 nodes.lines().filter(good).count()
             };
             let synced = !node

@@ -63,6 +63,26 @@ impl RedisSentinel {
         format!("redis+sentinel://{hosts}?master=main")
     }
 
+    /// Has the Sentinels replace a master that has not answered for so many milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// What a Sentinel or the connection says.
+    pub fn give_up_after(&self, millis: u32) -> io::Result<()> {
+        let millis = millis.to_string();
+        let set = [
+            "SENTINEL",
+            "SET",
+            "main",
+            "down-after-milliseconds",
+            &millis,
+        ];
+        for sentinel in &self.sentinels {
+            sentinel.ask(&set).map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
     /// The port of the server that the Sentinels call the master.
     #[must_use]
     pub fn master(&self) -> u16 {

@@ -1,5 +1,6 @@
 //! A Redis server that is thrown away.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -8,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use crate::Random;
 
 /// How long a server may take to answer its first `PING`.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -231,29 +234,6 @@ impl RedisServer {
         answer.unwrap_or_default()
     }
 
-    /// How often each command ran since `CONFIG RESETSTAT`, those inside scripts included, without
-    /// what connections send about themselves.
-    #[must_use]
-    pub fn calls(&self) -> std::collections::BTreeMap<String, u64> {
-        let info = self.text(&["INFO", "commandstats"]);
-        let calls = info.lines().filter_map(|line| {
-            let (name, stats) = line.strip_prefix("cmdstat_")?.split_once(':')?;
-            let calls = stats.strip_prefix("calls=")?.split(',').next()?;
-            Some((name.to_owned(), calls.parse().ok()?))
-        });
-        let own = [
-            "info",
-            "config|resetstat",
-            "client|setinfo",
-            "client",
-            "ping",
-            "hello",
-        ];
-        calls
-            .filter(|(name, _): &(String, u64)| !own.contains(&&**name))
-            .collect()
-    }
-
     /// Whether the process is there.
     fn is_running(&self) -> bool {
         self.pid
@@ -287,12 +267,16 @@ fn is_loading(error: &redis::RedisError) -> bool {
     error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::BusyLoading)
 }
 
-/// A port that is free, and whose neighbour 10,000 further is: a Cluster talks there.
+/// A port that is free, and whose neighbour 10,000 further is: a Cluster talks there. Both are below
+/// those that the system gives to clients, so that none of them takes it while the server is down.
 fn free_port() -> io::Result<u16> {
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+    let mut random = Random::new(RandomState::new().hash_one(std::process::id()));
+    for _ in 0..1000 {
+        let port = 10_000 + u16::try_from(random.below(12_000)).unwrap_or_default();
+        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if is_free(port) && is_free(port + 10_000) {
             return Ok(port);
         }
     }
+    Err(io::ErrorKind::AddrInUse.into())
 }
