@@ -1,4 +1,8 @@
 //! The suite of obsession-core, on a Cluster of three masters and three replicas.
+//!
+//! No case is left out. Between the command that enters a session into the index of its subject and
+//! the one that writes the record, the index has an entry too many; the cases find no disagreement,
+//! since a list shows only what the record confirms.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,16 +10,20 @@ mod common;
 
 use std::sync::LazyLock;
 
-use obsession_core::conformance::Time;
+use common::shared::{DURABLE, Shared, setup};
+use obsession_core::conformance::{Setup, Time};
 use obsession_redis::RedisStore;
 use testing::RedisCluster;
 
-/// One for all cases; each has a prefix of its own. It ends with this process.
-static SERVER: LazyLock<RedisCluster> = LazyLock::new(|| RedisCluster::start(&[]).unwrap());
+static SERVERS: Shared<RedisCluster> = LazyLock::new(|| {
+    // The masters come back by themselves; what a failover does is another test's.
+    let settings = [&DURABLE[..], &[("cluster-replica-no-failover", "yes")]].concat();
+    std::sync::Arc::new(RedisCluster::start(&settings).unwrap().into())
+});
 
 // Redis decides by its own clock, so the cases wait.
-async fn make(_: Time) -> RedisStore {
-    common::store(&SERVER.url()).await
+async fn make(_: Time) -> Setup<RedisStore> {
+    setup(&SERVERS).await
 }
 
-obsession_core::conformance!(make, index);
+obsession_core::conformance!(make, index, reopen, outage, neighbour);

@@ -6,16 +6,21 @@ mod common;
 
 use std::sync::LazyLock;
 
-use obsession_core::conformance::Time;
+use common::shared::{DURABLE, Shared, setup};
+use obsession_core::conformance::{Setup, Time};
 use obsession_redis::RedisStore;
 use testing::RedisSentinel;
 
-/// One for all cases; each has a prefix of its own. It ends with this process.
-static SERVER: LazyLock<RedisSentinel> = LazyLock::new(|| RedisSentinel::start(&[]).unwrap());
+static SERVERS: Shared<RedisSentinel> = LazyLock::new(|| {
+    let servers = RedisSentinel::start(&DURABLE).unwrap();
+    // The master comes back by itself; what a failover does is another test's.
+    servers.give_up_after(60_000).unwrap();
+    std::sync::Arc::new(servers.into())
+});
 
 // Redis decides by its own clock, so the cases wait.
-async fn make(_: Time) -> RedisStore {
-    common::store(&SERVER.url()).await
+async fn make(_: Time) -> Setup<RedisStore> {
+    setup(&SERVERS).await
 }
 
-obsession_core::conformance!(make, index);
+obsession_core::conformance!(make, index, reopen, outage, neighbour);

@@ -6,16 +6,17 @@ mod common;
 
 use std::sync::LazyLock;
 
-use obsession_core::conformance::Time;
+use common::shared::{DURABLE, Shared, setup};
+use obsession_core::conformance::{Setup, Time};
 use obsession_redis::RedisStore;
 use testing::RedisServer;
 
-/// One for all cases; each has a prefix of its own. It ends with this process.
-static SERVER: LazyLock<RedisServer> = LazyLock::new(|| RedisServer::start(&[]).unwrap());
+static SERVER: Shared<RedisServer> =
+    LazyLock::new(|| std::sync::Arc::new(RedisServer::start(&DURABLE).unwrap().into()));
 
 // Redis decides by its own clock, so the cases wait.
-async fn make(_: Time) -> RedisStore {
-    common::store(&SERVER.url()).await
+async fn make(_: Time) -> Setup<RedisStore> {
+    setup(&SERVER).await
 }
 
-obsession_core::conformance!(make, index);
+obsession_core::conformance!(make, index, reopen, outage, neighbour);

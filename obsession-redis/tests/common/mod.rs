@@ -7,6 +7,8 @@
     reason = "each test takes what it needs, and fails by panicking"
 )]
 
+pub mod shared;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
