@@ -26,4 +26,4 @@ async fn make(_: Time) -> Setup<RedisStore> {
     setup(&SERVERS).await
 }
 
-obsession_core::conformance!(make, index, reopen, outage, neighbour);
+obsession_core::conformance!(make, index, reopen, outage, neighbour, peer);

@@ -19,4 +19,4 @@ async fn make(_: Time) -> Setup<RedisStore> {
     setup(&SERVER).await
 }
 
-obsession_core::conformance!(make, index, reopen, outage, neighbour);
+obsession_core::conformance!(make, index, reopen, outage, neighbour, peer);

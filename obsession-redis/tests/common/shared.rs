@@ -15,20 +15,21 @@ pub type Shared<S> = LazyLock<Arc<RwLock<S>>>;
 /// after a kill.
 pub const DURABLE: [(&str, &str); 2] = [("appendonly", "yes"), ("appendfsync", "always")];
 
-/// A store for one case, and another beside it. What kills the servers waits until all other cases
+/// A store for one case, a second one on its records, and one beside them. What kills the servers waits until all other cases
 /// have ended, and has them to itself until its own case has.
 pub async fn setup<S: RedisServers>(servers: &'static Shared<S>) -> Setup<RedisStore> {
     let servers = Arc::clone(servers);
-    let held = servers.clone().read_owned().await;
-    let url = held.url();
+    let shared = servers.clone().read_owned().await;
+    let url = shared.url();
     let hold = Hold {
         servers,
-        held: Held::WithOthers(held),
+        held: Held::WithOthers(shared),
         down: false,
     };
     let hold = Arc::new(Mutex::new(hold));
     let prefix = super::prefix();
     let store = open(&url, &prefix).await;
+    let peer = open(&url, &prefix).await;
     let neighbour = open(&url, &super::prefix()).await;
     let begin = {
         let hold = Arc::clone(&hold);
@@ -59,6 +60,7 @@ pub async fn setup<S: RedisServers>(servers: &'static Shared<S>) -> Setup<RedisS
     };
     Setup::new(store)
         .neighbour(neighbour)
+        .peer(peer)
         .outage(begin, end)
         .reopen(reopen)
         .keep(hold)
