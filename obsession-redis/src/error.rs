@@ -233,9 +233,14 @@ fn named(error: &RedisError) -> FailureKind {
     let code = error.code().unwrap_or_default();
     let detail = error.detail().unwrap_or_default();
     let says = |word: &str| code == word || detail.contains(&format!("-{word} "));
-    // What a server says to a stranger whose command has more than ten parts, and about a command
-    // inside a script that a user may not run.
-    if detail.contains("unauthenticated") || detail.contains("can't run this command") {
+    // What a server says to a stranger whose command has more than ten parts, and, in the words of
+    // Redis and of Valkey, about a command inside a script that a user may not run.
+    let refusals = [
+        "unauthenticated",
+        "can't run this command",
+        "ACL failure in script",
+    ];
+    if refusals.iter().any(|words| detail.contains(words)) {
         return FailureKind::Refused;
     }
     [
