@@ -28,6 +28,9 @@ kill -9 $! 2>/dev/null
 
 /// A `redis-server` of its own on a free port of 127.0.0.1, in a temporary folder. It ends with this
 /// value, and at the latest with this process.
+///
+/// Another program than `redis-server` is started if `OBSESSION_REDIS_SERVER` names one, such as
+/// `valkey-server` or an older release.
 #[derive(Debug)]
 pub struct RedisServer {
     guard: Option<Child>,
@@ -129,16 +132,17 @@ impl RedisServer {
     /// `redis-server` is not installed.
     pub fn start_process(&mut self) -> io::Result<()> {
         self.end_guard(true);
-        let found = Command::new("redis-server").arg("--version").output();
+        let program = std::env::var_os("OBSESSION_REDIS_SERVER");
+        let program = program.unwrap_or_else(|| "redis-server".into());
+        let found = Command::new(&program).arg("--version").output();
         found.map_err(|error| {
-            let say =
-                "redis-server is not installed (Debian and Ubuntu: apt-get install redis-server)";
-            io::Error::new(error.kind(), say)
+            let say = "is not installed (Debian and Ubuntu: apt-get install redis-server)";
+            io::Error::new(error.kind(), format!("{} {say}", program.display()))
         })?;
         let mut guard = Command::new("sh")
             .args(["-c", GUARD])
             .arg(self.folder.path())
-            .arg("redis-server")
+            .arg(program)
             .args(&self.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
