@@ -192,6 +192,11 @@ impl Failure {
         }
     }
 
+    /// Whether a node refused it since it is being settled who has the slot.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.kind == FailureKind::ClusterDown && !self.sent
+    }
+
     /// For a call that changes nothing.
     pub(crate) fn of_read(self) -> StoreError {
         StoreError::not_applied(self.kind.message()).caused_by(self.cause())

@@ -164,7 +164,12 @@ impl Line {
                         progress.sent = true;
                         let cmd = whole.clone().or_else(|| command.whole());
                         let cmd = cmd.unwrap_or_else(|| command.short.clone());
-                        return Box::pin(ask(&mut connection, cmd, node)).await;
+                        match Box::pin(ask(&mut connection, cmd, node)).await {
+                            // The new node does not have all of the keys, or has the slot by now.
+                            Err(failure) if failure.is_settling() => {}
+                            answer => return answer,
+                        }
+                        progress.sent = false;
                     }
                     sleep(PAUSE).await;
                 }
