@@ -47,9 +47,7 @@ impl State {
                 Base::Unknown | Base::Deleting(_) => None,
                 Base::Ended if self.log.is_empty() => None,
                 Base::Ended => return Err(self.ended()),
-                Base::Absent(Absent::Superseded { late: true })
-                    if !self.log.is_empty() && self.view.subject.is_none() =>
-                {
+                Base::Absent(absent) if !self.log.is_empty() && self.is_overtaken(*absent) => {
                     return Err(self.overtaken());
                 }
                 Base::Absent(_) if !self.makes_a_session() => None,
@@ -105,6 +103,9 @@ impl State {
         if !(changed || renew && reissue) {
             self.throw_away(self.log.len());
             self.view = View::default();
+            if std::mem::take(&mut self.superseded) {
+                self.base = Base::Absent(Absent::Superseded { late: true });
+            }
             return Ok(None);
         }
         let (record, mut head) = (record.clone(), body.head.clone());
@@ -255,7 +256,8 @@ impl State {
             return Err(self.overtaken());
         }
         if replaced {
-            (self.id, self.issue, self.superseded) = (None, false, true);
+            self.superseded = true;
+            (self.id, self.issue, self.clear) = (None, false, false);
         }
         Ok(())
     }

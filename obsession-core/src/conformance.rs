@@ -30,10 +30,13 @@
 //! * `conformance!(make, index; ignore a_case = "the reason", another_case = "its reason")` marks
 //!   cases as ignored, with your reason.
 //! * [`run`] and [`run_index`] give a [`Report`] instead of tests: a table, or JSON.
+//! * [`Faulty`] is a store that fails on purpose, for applications too.
 //!
 //! A failing case says what was promised, what was done, what came back, and where to read on.
 //! [`CLAUSES`] are the promises, each with the name with which its cases begin.
 //!
+//! The chapter [Write your own store](crate::write_your_own_store) walks through a complete store,
+//! says how to supply what each flag needs, and reads a failure line by line.
 
 #![allow(
     clippy::missing_panics_doc,
@@ -45,6 +48,7 @@
 mod case;
 mod chance;
 mod clauses;
+mod faulty;
 mod fixture;
 mod history;
 mod model;
@@ -57,6 +61,7 @@ pub mod cancel;
 pub mod cleanup;
 pub mod create;
 pub mod delete;
+pub mod faults;
 pub mod index;
 pub mod index_walks;
 pub mod load;
@@ -75,6 +80,7 @@ pub mod touch;
 pub mod update;
 
 pub use clauses::{CLAUSES, Clause};
+pub use faulty::{Fault, Faulty, Rival};
 pub use fixture::{Fixture, IntoSetup, Setup, revision, rewritten};
 pub use recorded::Recorded;
 pub use report::{Outcome, Report, Verdict};

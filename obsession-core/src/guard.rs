@@ -68,10 +68,12 @@ impl<T: Serialize> Drop for ValueMut<'_, T> {
         let encoded = self.encode();
         let mut state = self.session.state();
         let outcome = encoded.and_then(|value| {
-            if before.is_ok_and(|before| before == value) || state.is_deleted() {
+            let seen = self.seen.clone();
+            let gone =
+                || state.is_deleted() && state.view.get(None, &self.name).as_ref() != Some(&seen);
+            if before.is_ok_and(|before| before == value) || gone() {
                 return Ok(());
             }
-            let seen = self.seen.clone();
             state.push(Change::Replace {
                 name: Arc::clone(&self.name),
                 seen,

@@ -1,3 +1,4 @@
+#![cfg_attr(doc, doc = "[chapter]: crate::write_your_own_store\n")]
 #![doc = include_str!("../README.md")]
 
 mod activity;
@@ -32,6 +33,28 @@ mod session;
 mod source;
 mod state;
 mod store;
+// The links of the chapter lead to files where it is read as a file, and to items here: of two
+// definitions the first counts.
+#[cfg(any(doc, doctest))]
+#[doc = "[`SessionStore`]: crate::SessionStore"]
+#[doc = "[`SessionIndex`]: crate::SessionIndex"]
+#[cfg_attr(feature = "conformance", doc = "[`Setup`]: crate::conformance::Setup")]
+#[cfg_attr(
+    feature = "conformance",
+    doc = "[`Time::clock`]: crate::conformance::Time::clock"
+)]
+#[cfg_attr(feature = "conformance", doc = "[`run`]: crate::conformance::run()")]
+#[cfg_attr(
+    feature = "conformance",
+    doc = "[`run_index`]: crate::conformance::run_index"
+)]
+#[cfg_attr(
+    feature = "conformance",
+    doc = "[`Report`]: crate::conformance::Report"
+)]
+#[doc = ""]
+#[doc = include_str!("../docs/write-your-own-store.md")]
+pub mod write_your_own_store {}
 
 pub use activity::{Activity, ClientAction};
 pub use cleanup::Cleanup;

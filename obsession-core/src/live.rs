@@ -13,14 +13,19 @@ pub(crate) struct Live {
 impl Live {
     /// Checks that a record is the one that was asked for and undamaged.
     pub(crate) fn checked(key: &SessionKey, record: Record) -> Result<Self, Error> {
-        let checked = if record.key == *key {
-            Body::decode(&record)
-        } else {
-            Err("the store gave the record of another key")
-        };
-        match checked {
+        asked_for(key, &record)?;
+        match Body::decode(&record) {
             Ok(body) => Ok(Self { record, body }),
             Err(reason) => Err(Error::Corrupt { key: *key, reason }),
         }
     }
+}
+
+/// Checks that a record is the one that was asked for.
+pub(crate) fn asked_for(key: &SessionKey, record: &Record) -> Result<(), Error> {
+    if record.key == *key {
+        return Ok(());
+    }
+    let reason = "the store gave the record of another key";
+    Err(Error::Corrupt { key: *key, reason })
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::body::Body;
 use crate::id::{Random, TokenHasher};
-use crate::live::Live;
+use crate::live::{Live, asked_for};
 use crate::session::Session;
 use crate::source::{Fixed, IdSource};
 use crate::state::{Absent, Base};
@@ -143,12 +143,16 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// [`Error::Store`], or [`Error::Corrupt`] if the store gave the record of another key.
     pub async fn end(&self, subject: &str, key: &SessionKey) -> Result<bool, Error> {
         let until = self.until();
         let found = self.shared.store.load(key);
         let found = bounded(until, found, StoreError::not_applied(LATE_STORE)).await?;
-        if found.is_none_or(|record| record.subject.as_deref() != Some(subject)) {
+        let Some(record) = found else {
+            return Ok(false);
+        };
+        asked_for(key, &record)?;
+        if record.subject.as_deref() != Some(subject) {
             return Ok(false);
         }
         let deleted = self.shared.store.delete(key);
@@ -193,7 +197,9 @@ impl Shared {
         let loading = self.store.load(&key);
         let found = bounded(until, loading, StoreError::not_applied(LATE_STORE)).await?;
         let now = self.clock.now();
-        let Some(record) = found.filter(|record| record.is_live(now)) else {
+        // Of another key's record it does not matter whether it is live: it is no answer.
+        let answer = |record: &Record| record.key != key || record.is_live(now);
+        let Some(record) = found.filter(answer) else {
             return Ok(Base::Absent(Absent::NotFound));
         };
         let Live { record, body } = match Live::checked(&key, record) {

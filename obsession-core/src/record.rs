@@ -55,8 +55,15 @@ impl fmt::Debug for Record {
 ///
 /// A writer that finds the revision it was writing already in the store knows that its write was
 /// applied: a retry is recognised instead of being taken for a conflict.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(u64);
+
+/// In hexadecimal: it is a name, and no count.
+impl fmt::Debug for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Revision({:x})", self.0)
+    }
+}
 
 impl Revision {
     /// A revision that no other write has.

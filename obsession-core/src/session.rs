@@ -126,6 +126,10 @@ impl Session {
 
     /// Sets the value of `name`, whatever it was. The value is encoded here and now.
     ///
+    /// Setting it to what it was when this request loaded the session is no change, and is not
+    /// written: another request's value may have come between, and stays. To decide by what is there
+    /// at the time of the write, use [`update`](Self::update).
+    ///
     /// # Errors
     ///
     /// [`Error::Encode`]; [`Error::Ended`] or [`Error::Closed`] if nothing can be changed any more.

@@ -162,7 +162,8 @@ impl State {
     fn forget_overwritten(&mut self, overwritten: &Overwritten<'_>) {
         let needed = match overwritten {
             Overwritten::Nothing => false,
-            Overwritten::Entry(name) => self.view.changes(name),
+            // The view does not tell what was changed before another user signed in.
+            Overwritten::Entry(name) => self.view.changes(name) || self.view.other_user,
             Overwritten::Everything => true,
         };
         if needed {
@@ -185,16 +186,24 @@ impl State {
             Base::Live(_) => self.superseded,
             Base::Ended | Base::Deleting(_) => true,
             // Signing in is always possible; other changes by a late request are not.
-            Base::Absent(Absent::Superseded { late }) => late && self.view.subject.is_none(),
-            _ => false,
+            Base::Absent(absent) => self.is_overtaken(absent),
+            Base::Unknown => false,
         };
         // Not yet for a sign-in itself, which goes through `push_sign_in`.
         if ended { Err(Error::Ended) } else { Ok(()) }
     }
 
+    /// Whether all that was changed will be dropped: another request has just replaced the token,
+    /// and this one does not sign in.
+    pub(crate) fn is_overtaken(&self, absent: Absent) -> bool {
+        absent == Absent::Superseded { late: true } && self.view.subject.is_none()
+    }
+
     /// Adds a sign-in, which is possible for whoever presents a token that is no longer good.
     pub(crate) fn push_sign_in(&mut self, change: Change) -> Result<(), Error> {
-        if let Base::Absent(Absent::Superseded { late: true }) = self.base {
+        if let Base::Absent(Absent::Superseded { late: true }) = self.base
+            && !self.closed
+        {
             self.base = Base::Absent(Absent::NotFound);
         }
         self.push(change)
@@ -249,7 +258,9 @@ impl State {
     fn over(&mut self, base: Base) -> Error {
         self.drop_changes();
         self.base = base;
-        (self.attempt, self.id, self.issue, self.superseded) = (None, None, false, false);
+        (self.attempt, self.id, self.superseded) = (None, None, false);
+        // Neither is an earlier delete for this request to tell: there is a newer token by now.
+        (self.issue, self.clear) = (false, false);
         Error::Ended
     }
 
@@ -259,7 +270,10 @@ impl State {
         (self.attempt, self.failed, self.lost) = (None, None, false);
         self.delete_in_doubt = false;
         (self.id, self.next, self.issue) = (None, None, false);
-        self.clear = self.presented;
+        // A second one has nothing to add to what the first has found.
+        if !self.is_deleted() {
+            self.clear = self.presented;
+        }
         self.base = Base::Absent(Absent::Deleted);
     }
 
@@ -277,7 +291,7 @@ impl State {
                 Some(live.record.key)
             }
             Base::Live(_) => return Ok(self.id.clone()),
-            Base::Absent(_) if self.makes_a_session() => None,
+            Base::Absent(absent) if self.makes_a_session() && !self.is_overtaken(*absent) => None,
             _ => return Ok(None),
         };
         self.next_id(key, shared).map(Some)

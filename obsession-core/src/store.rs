@@ -24,6 +24,8 @@ use crate::{Record, Revision, SessionKey, StoreError, Timestamp};
 ///    what is absent is `Gone`.
 /// 5. **Recognised retries.** A create or update whose `record.revision` is the stored revision
 ///    has been applied already, and answers as it did or would have done the first time.
+///    Whoever sends a write again by itself, a driver that reconnects included, must not pass on the
+///    second answer where somebody may have written in between: a conflict is then *unknown*.
 /// 6. **Cancel-safe.** A future dropped at any await leaves the record as it was before or after
 ///    the call, and the store usable.
 /// 7. **Honest.** A failure is a [`StoreError`] that says *not applied* or *unknown*; it is never
@@ -31,6 +33,8 @@ use crate::{Record, Revision, SessionKey, StoreError, Timestamp};
 /// 8. **Bytes in, bytes out.** Key, revision, subject, times and body come back as they were given.
 ///
 /// Every method is required: a wrapper that forgets one must not compile.
+///
+/// [Write your own store](crate::write_your_own_store) goes through them with a complete one.
 #[async_trait]
 pub trait SessionStore: Debug + Send + Sync + 'static {
     /// The live record of `key`, or nothing.
@@ -239,5 +243,37 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
         (**self).delete_expired(limit).await
+    }
+}
+
+#[async_trait]
+impl<S: SessionIndex + ?Sized> SessionIndex for Arc<S> {
+    async fn list(
+        &self,
+        subject: &str,
+        after: Option<&SessionKey>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        (**self).list(subject, after, limit).await
+    }
+
+    async fn delete_subject(
+        &self,
+        subject: &str,
+        except: Option<&SessionKey>,
+    ) -> Result<usize, StoreError> {
+        (**self).delete_subject(subject, except).await
+    }
+
+    async fn scan(
+        &self,
+        after: Option<ScanCursor>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        (**self).scan(after, limit).await
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        (**self).count().await
     }
 }

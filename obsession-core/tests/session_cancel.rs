@@ -13,7 +13,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use common::{At, at, sent};
+use common::{At, Fault, at, sent};
 use obsession_core::{ClientAction, Error, Session, SessionId};
 
 /// Polls a call at most `polls` times and drops it then.
@@ -43,9 +43,9 @@ async fn at_every_poll<T>(
             None
         };
         let session = at.manager.open(id.clone());
-        at.store.set_slow(true);
+        at.store.set_always(Fault::Yield);
         let given = cut(call(&session), polls).await.transpose().unwrap();
-        at.store.set_slow(false);
+        at.store.set_always(Fault::Pass);
         let ended = given.is_some();
         check(&at, &session, id.as_ref(), given).await;
         if ended {
@@ -102,9 +102,9 @@ async fn a_new_session_is_made_once() {
             session.save().await
         },
         async |at, session, _, _| {
-            assert!(at.store.store.len() <= 1);
+            assert!(at.store.inner().len() <= 1);
             let told = sent(session.finish(true).await.unwrap());
-            assert_eq!(at.store.store.len(), usize::from(told.is_some()));
+            assert_eq!(at.store.inner().len(), usize::from(told.is_some()));
             if let Some(id) = told {
                 assert_eq!(at.names(&id).await.unwrap(), ["a"]);
             }
@@ -173,7 +173,7 @@ async fn a_delete_after_a_dropped_save_leaves_nothing() {
             session.delete().await.unwrap();
             let action = session.finish(true).await.unwrap();
             assert_eq!(sent(action), None);
-            assert!(at.store.store.is_empty());
+            assert!(at.store.inner().is_empty());
         },
     )
     .await;
@@ -223,7 +223,7 @@ async fn a_sign_in_is_whole_or_has_not_begun_and_the_client_gets_the_token_that_
             } else {
                 assert_eq!(names, ["cart"]);
             }
-            assert_eq!(at.store.store.len(), 1);
+            assert_eq!(at.store.inner().len(), 1);
         },
     )
     .await;

@@ -94,7 +94,7 @@ async fn a_new_session_with_nothing_in_it_is_not_stored() {
     session.set_lifetime(Lifetime::NIST_AAL1).unwrap();
     session.save().await.unwrap();
     assert_eq!(session.finish(true).await.unwrap(), ClientAction::Keep);
-    assert!(at.store.store.is_empty());
+    assert!(at.store.inner().is_empty());
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_value_that_cannot_be_written_leaves_the_stored_bytes_as_they_were() {
     let session = at.other(&id);
     session.insert("fussy", &Fussy(false)).unwrap();
     session.save().await.unwrap();
-    let before = at.store.record(&id).await;
+    let before = at.record(&id).await;
 
     let session = at.open(&id);
     let answer = session.insert("cart", &Fussy(true));
@@ -129,7 +129,7 @@ async fn a_value_that_cannot_be_written_leaves_the_stored_bytes_as_they_were() {
     let answer = session.get_or_insert_with("new", || Fussy(true)).await;
     assert!(matches!(answer, Err(Error::Encode { .. })));
     assert_eq!(session.finish(true).await.unwrap(), ClientAction::Keep);
-    assert_eq!(at.store.record(&id).await, before);
+    assert_eq!(at.record(&id).await, before);
 
     // A guard can only say so at the next save, and then nothing is written.
     let session = at.open(&id);
@@ -138,7 +138,7 @@ async fn a_value_that_cannot_be_written_leaves_the_stored_bytes_as_they_were() {
     guard.unwrap().0 = true;
     let answer = session.finish(true).await;
     assert!(matches!(answer, Err(Error::Encode { .. })), "{answer:?}");
-    assert_eq!(at.store.record(&id).await, before);
+    assert_eq!(at.record(&id).await, before);
     assert_eq!(at.store.calls(), ["load", "load"]);
 }
 
@@ -157,12 +157,12 @@ async fn what_is_too_large_is_refused_before_the_store_is_asked() {
     assert_eq!(at.store.calls(), [""; 0]);
 
     let id = at.stored().await;
-    let before = at.store.record(&id).await;
+    let before = at.record(&id).await;
     let session = at.open(&id);
     session.insert("a", &"x".repeat(70_000)).unwrap();
     assert!(matches!(session.save().await, Err(Error::TooLarge { .. })));
     assert_eq!(at.store.calls(), ["load"]);
-    assert_eq!(at.store.record(&id).await, before);
+    assert_eq!(at.record(&id).await, before);
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn the_limit_is_exact() {
     let session = at.others.open(None);
     session.insert("a", &text).unwrap();
     let id = saved(&session).await;
-    let size = at.store.record(&id).await.unwrap().body.len();
+    let size = at.record(&id).await.unwrap().body.len();
     for (limit, fits) in [(size, true), (size - 1, false)] {
         let at = at_with(|builder| builder.max_size(limit));
         let session = at.manager.open(None);
@@ -227,6 +227,21 @@ async fn what_was_refused_can_be_made_to_fit() {
 
 /// What was changed after the response had begun was stored without a cookie, or lost.
 #[tokio::test]
+async fn a_sign_in_after_the_response_changes_nothing_of_what_the_request_may_do() {
+    let at = at();
+    let old = at.stored().await;
+    let session = at.other(&old);
+    session.cycle().unwrap();
+    saved(&session).await;
+    let late = at.open(&old);
+    assert!(late.is_empty().await.unwrap());
+    let _ = late.finish(true).await.unwrap();
+    assert!(matches!(late.sign_in("user-42"), Err(Error::Closed)));
+    let answer = late.delete().await;
+    assert!(matches!(answer, Err(Error::Ended)), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_change_after_the_response_is_an_error_and_stores_nothing() {
     let at = at();
     let id = at.stored().await;
@@ -255,7 +270,7 @@ async fn a_change_after_the_response_is_an_error_and_stores_nothing() {
     assert!(matches!(answer, Err(Error::Closed)), "{answer:?}");
     // It can still be read.
     assert!(session.contains("cart").await.unwrap());
-    assert_eq!(at.store.store.len(), 1);
+    assert_eq!(at.store.inner().len(), 1);
     assert_eq!(at.names(&id).await.unwrap(), ["cart"]);
 }
 

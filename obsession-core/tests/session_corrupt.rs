@@ -11,7 +11,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{At, Step, at, at_with, saved, sent};
+use common::{At, Fault, at, at_with, saved, sent};
 use obsession_core::{
     ClientAction, Error, Record, Revision, SessionId, SessionStore, Unreadable, Update,
 };
@@ -22,7 +22,7 @@ const ENTRIES: usize = 1 + 1 + 16 + 32 + 3;
 
 /// Puts other bytes into the record of `id`.
 async fn damage(at: &At, id: &SessionId, change: impl FnOnce(&mut Vec<u8>)) -> Record {
-    let old = at.store.record(id).await.unwrap();
+    let old = at.record(id).await.unwrap();
     let mut body = old.body.to_vec();
     change(&mut body);
     let new = Record {
@@ -30,7 +30,7 @@ async fn damage(at: &At, id: &SessionId, change: impl FnOnce(&mut Vec<u8>)) -> R
         revision: Revision::fresh().unwrap(),
         ..old.clone()
     };
-    let answer = at.store.store.update(old.revision, &new).await.unwrap();
+    let answer = at.store.inner().update(old.revision, &new).await.unwrap();
     assert_eq!(answer, Update::Updated);
     new
 }
@@ -90,7 +90,7 @@ async fn a_damaged_record_is_an_error_for_everything_and_is_not_overwritten() {
         assert!(matches!(answer, Err(Error::Corrupt { .. })), "{answer:?}");
     }
     assert!(at.store.calls().iter().all(|call| *call == "load"));
-    assert_eq!(at.store.record(&id).await, Some(damaged));
+    assert_eq!(at.record(&id).await, Some(damaged));
 }
 
 #[tokio::test]
@@ -111,14 +111,14 @@ async fn by_policy_a_damaged_record_is_no_session_and_is_left_alone() {
     let deleted = at.open(&id);
     deleted.delete().await.unwrap();
     assert_eq!(deleted.finish(true).await.unwrap(), ClientAction::Clear);
-    assert_eq!(at.store.record(&id).await, Some(damaged));
+    assert_eq!(at.record(&id).await, Some(damaged));
 }
 
 #[tokio::test]
 async fn every_flipped_bit_and_every_cut_is_noticed() {
     let at = at();
     let id = at.stored().await;
-    let length = at.store.record(&id).await.unwrap().body.len();
+    let length = at.record(&id).await.unwrap().body.len();
     for bit in 0..length * 8 {
         damage(&at, &id, |body| body[bit / 8] ^= 1 << (bit % 8)).await;
         assert_corrupt(&at, &id).await;
@@ -169,7 +169,7 @@ async fn a_later_format_is_not_guessed_at() {
 async fn the_record_of_another_session_is_an_error() {
     let at = at();
     let (mine, theirs) = (at.stored().await, at.stored().await);
-    let body = at.store.record(&theirs).await.unwrap().body;
+    let body = at.record(&theirs).await.unwrap().body;
     damage(&at, &mine, |bytes| *bytes = body.to_vec()).await;
     assert_corrupt(&at, &mine).await;
     assert_eq!(at.names(&theirs).await.unwrap(), ["cart"]);
@@ -180,10 +180,39 @@ async fn the_record_of_another_session_is_an_error() {
 async fn a_store_that_answers_with_another_record_is_an_error() {
     let at = at();
     let (mine, theirs) = (at.stored().await, at.stored().await);
-    at.store.mix_up(at.store.record(&theirs).await.unwrap());
+    at.store
+        .set_always(Fault::Answer(at.record(&theirs).await.unwrap()));
     assert_corrupt(&at, &mine).await;
     let session = at.open(&mine);
     assert!(session.delete().await.is_err());
+    assert!(at.names(&theirs).await.is_some());
+}
+
+/// The deadline was looked at before the key: a mixed-up answer of a session that had expired was
+/// "no session", and whoever presented a good token was treated as a stranger.
+#[tokio::test]
+async fn a_store_that_answers_with_another_expired_record_is_an_error() {
+    let at = at();
+    let theirs = at.stored().await;
+    let theirs = at.record(&theirs).await.unwrap();
+    at.clock.set(theirs.expires_at);
+    let mine = at.stored().await;
+    at.store.set_always(Fault::Answer(theirs));
+    assert_corrupt(&at, &mine).await;
+}
+
+/// Whoever ended a session of their own by its key was believed on a mixed-up answer: the session
+/// of that key was ended, whosever it was.
+#[tokio::test]
+async fn a_session_is_not_ended_on_the_record_of_another() {
+    let at = at();
+    let (mine, theirs) = (at.others.open(None), at.stored().await);
+    mine.sign_in("zoë").unwrap();
+    let mine = saved(&mine).await;
+    at.store
+        .set_always(Fault::Answer(at.record(&mine).await.unwrap()));
+    let ended = at.manager.end("zoë", &theirs.key()).await;
+    assert!(matches!(ended, Err(Error::Corrupt { .. })), "{ended:?}");
     assert!(at.names(&theirs).await.is_some());
 }
 
@@ -195,7 +224,7 @@ async fn a_record_that_is_damaged_while_a_request_is_under_way_is_not_overwritte
     session.insert("a", &1).unwrap();
     session.contains("cart").await.unwrap();
     let (shared, token) = (Arc::clone(&at), id.clone());
-    at.store.plan([Step::after(async move {
+    at.store.plan([Fault::behind(async move {
         damage(&shared, &token, |body| body[60] ^= 1).await;
     })]);
     let answer = session.save().await;

@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Step, at, saved, sent};
+use common::{Fault, at, saved, sent};
 use obsession_core::{ClientAction, Error, SessionId};
 
 #[tokio::test]
@@ -18,7 +18,7 @@ async fn a_delete_ends_the_session_at_once() {
     let id = at.stored().await;
     let session = at.open(&id);
     session.delete().await.unwrap();
-    assert!(at.store.store.is_empty());
+    assert!(at.store.inner().is_empty());
     assert_eq!(at.names(&id).await, None);
     assert!(session.is_empty().await.unwrap());
     assert!(!session.contains("cart").await.unwrap());
@@ -48,7 +48,25 @@ async fn a_write_after_a_delete_begins_a_fresh_session() {
     assert_ne!(next.key(), id.key());
     assert_eq!(at.names(&next).await.unwrap(), ["flash"]);
     assert_eq!(at.other(&next).subject().await.unwrap(), None);
-    assert_eq!(at.store.store.len(), 1);
+    assert_eq!(at.store.inner().len(), 1);
+}
+
+/// Every guard after a delete was taken for one of before it, and its change was lost.
+#[tokio::test]
+async fn a_guard_after_a_delete_changes_what_was_put_in_after_it() {
+    let at = at();
+    let session = at.manager.open(None);
+    session.insert("before", &1).unwrap();
+    let mut before = session.get_mut::<u64>("before").await.unwrap().unwrap();
+    *before += 1;
+    session.delete().await.unwrap();
+    drop(before);
+    session.insert("n", &1).unwrap();
+    *session.get_mut::<u64>("n").await.unwrap().unwrap() += 1;
+    assert_eq!(session.get::<u64>("n").await.unwrap(), Some(2));
+    let id = sent(session.finish(true).await.unwrap()).unwrap();
+    assert_eq!(at.names(&id).await.unwrap(), ["n"]);
+    assert_eq!(at.other(&id).get::<u64>("n").await.unwrap(), Some(2));
 }
 
 /// Data that was set before was stored under no key at all, or the request failed.
@@ -66,7 +84,7 @@ async fn what_was_set_before_a_delete_is_not_stored() {
         let _ = session.finish(true).await.unwrap();
         at.store.calls();
     }
-    assert!(at.store.store.is_empty());
+    assert!(at.store.inner().is_empty());
 }
 
 #[tokio::test]
@@ -80,7 +98,7 @@ async fn a_save_after_a_delete_revives_nothing() {
     session.save().await.unwrap();
     assert_eq!(session.finish(true).await.unwrap(), ClientAction::Clear);
     assert_eq!(at.store.calls(), ["load", "delete"]);
-    assert!(at.store.store.is_empty());
+    assert!(at.store.inner().is_empty());
 }
 
 #[tokio::test]
@@ -97,8 +115,32 @@ async fn a_second_delete_has_nothing_to_do() {
     late.contains("cart").await.unwrap();
     at.other(&id).delete().await.unwrap();
     late.delete().await.unwrap();
-    // The other's answer clears the cookie; by now there may be one of a newer login.
+    // The other's answer clears the cookie; by now there may be one of a newer login. To be sure
+    // is no reason to clear that.
+    late.delete().await.unwrap();
     assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
+}
+
+/// The client may have the newer token by then.
+#[tokio::test]
+async fn a_delete_is_not_told_after_another_request_has_replaced_the_next_token() {
+    let changes: [fn(&obsession_core::Session); 2] = [
+        |late| late.cycle().unwrap(),
+        |late| late.insert("more", &1).unwrap(),
+    ];
+    for change in changes {
+        let at = at();
+        let id = at.stored().await;
+        let session = at.open(&id);
+        session.delete().await.unwrap();
+        session.insert("flash", "bye").unwrap();
+        let next = saved(&session).await;
+        let winner = at.other(&next);
+        winner.cycle().unwrap();
+        saved(&winner).await;
+        change(&session);
+        assert_eq!(session.finish(true).await.unwrap(), ClientAction::Keep);
+    }
 }
 
 /// A sign-out whose session was not found left the client with its cookie.
@@ -123,7 +165,7 @@ async fn a_delete_whose_load_failed_is_an_error_and_can_be_done_again() {
     let at = at();
     let id = at.stored().await;
     let session = at.open(&id);
-    at.store.plan([Step::Fail]);
+    at.store.plan([Fault::Refuse]);
     let answer = session.delete().await;
     assert!(matches!(answer, Err(Error::Store(_))), "{answer:?}");
     assert_eq!(at.names(&id).await.unwrap(), ["cart"]);
@@ -134,7 +176,7 @@ async fn a_delete_whose_load_failed_is_an_error_and_can_be_done_again() {
 
 #[tokio::test]
 async fn a_delete_that_fails_says_so_and_the_cookie_stays() {
-    for step in [Step::Fail, Step::Doubt] {
+    for step in [Fault::Refuse, Fault::LoseRequest] {
         let at = at();
         let id = at.stored().await;
         let session = at.open(&id);
@@ -153,28 +195,28 @@ async fn a_delete_whose_answer_was_lost_can_be_done_again() {
     let id = at.stored().await;
     let session = at.open(&id);
     session.insert("a", &1).unwrap();
-    at.store.plan([Step::Pass, Step::Lose]);
+    at.store.plan([Fault::Pass, Fault::LoseAnswer]);
     assert!(session.delete().await.is_err());
     session.delete().await.unwrap();
     assert_eq!(session.finish(true).await.unwrap(), ClientAction::Clear);
-    assert!(at.store.store.is_empty());
+    assert!(at.store.inner().is_empty());
 }
 
 /// The session was made, its save was answered "unknown", and the request signed out again: what
 /// may have been stored must be gone, and must not be sent to the client.
 #[tokio::test]
 async fn a_delete_ends_a_session_whose_create_is_in_doubt() {
-    for second in [Step::Lose, Step::Doubt] {
+    for second in [Fault::LoseAnswer, Fault::LoseRequest] {
         let at = at();
         let session = at.manager.open(None);
         session.insert("user", "zoë").unwrap();
-        at.store.plan([Step::Lose, second]);
+        at.store.plan([Fault::LoseAnswer, second]);
         assert!(session.save().await.is_err());
         session.delete().await.unwrap();
         assert!(session.is_empty().await.unwrap());
         let action = session.finish(true).await.unwrap();
         assert_eq!(sent(action), None);
-        assert!(at.store.store.is_empty());
+        assert!(at.store.inner().is_empty());
     }
 }
 
@@ -204,7 +246,7 @@ async fn a_late_save_is_dropped_and_told_so() {
         assert!(matches!(answer, Err(Error::Ended)), "{answer:?}");
         assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
     }
-    assert!(at.store.store.is_empty());
+    assert!(at.store.inner().is_empty());
 }
 
 /// The cookie's renewal failed with an exception when the session had gone.
@@ -218,5 +260,5 @@ async fn a_touch_of_a_session_that_is_gone_is_no_error() {
     at.other(&id).delete().await.unwrap();
     assert_eq!(session.finish(true).await.unwrap(), ClientAction::Keep);
     assert_eq!(at.store.calls(), ["load", "touch"]);
-    assert!(at.store.store.is_empty());
+    assert!(at.store.inner().is_empty());
 }

@@ -11,7 +11,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Step, at, at_with, saved, sent};
+use common::{Fault, at, at_with, saved, sent};
 use obsession_core::{ClientAction, Effect, Error};
 use tokio::time::Instant;
 
@@ -29,14 +29,14 @@ fn effect<T: std::fmt::Debug>(answer: Result<T, Error>) -> Effect {
 async fn a_failed_load_is_not_no_session() {
     let at = at();
     let id = at.stored().await;
-    at.store.plan([Step::Fail, Step::Fail, Step::Fail]);
+    at.store.plan([Fault::Refuse, Fault::Refuse, Fault::Refuse]);
     let session = at.open(&id);
     session.insert("a", &1).unwrap();
     assert_eq!(effect(session.get::<u64>("a").await), Effect::NotApplied);
     assert_eq!(effect(session.id().await), Effect::NotApplied);
     assert_eq!(effect(session.finish(true).await), Effect::NotApplied);
     assert_eq!(at.store.calls(), ["load", "load", "load"]);
-    assert_eq!(at.store.store.len(), 1);
+    assert_eq!(at.store.inner().len(), 1);
     // The same cookie works when the store does.
     assert_eq!(at.names(&id).await.unwrap(), ["cart"]);
 }
@@ -47,7 +47,7 @@ async fn a_write_that_was_not_applied_can_be_saved_again() {
     let id = at.stored().await;
     let session = at.open(&id);
     session.update("n", |n: &mut u64| *n += 1).await.unwrap();
-    at.store.plan([Step::Fail]);
+    at.store.plan([Fault::Refuse]);
     assert_eq!(effect(session.save().await), Effect::NotApplied);
     assert_eq!(at.names(&id).await.unwrap(), ["cart"]);
     assert_eq!(session.get("n").await.unwrap(), Some(1_u64));
@@ -65,13 +65,13 @@ async fn a_write_whose_answer_was_lost_is_recognised_and_not_doubled() {
     let id = at.stored().await;
     let session = at.open(&id);
     session.update("n", |n: &mut u64| *n += 1).await.unwrap();
-    at.store.plan([Step::Lose]);
+    at.store.plan([Fault::LoseAnswer]);
     session.save().await.unwrap();
     assert_eq!(at.store.calls(), ["load", "update", "update"]);
     assert_eq!(at.other(&id).get("n").await.unwrap(), Some(1_u64));
     // Also when the retry's answer is lost, and the next call is by the end of the request.
     session.update("n", |n: &mut u64| *n += 1).await.unwrap();
-    at.store.plan([Step::Lose, Step::Lose]);
+    at.store.plan([Fault::LoseAnswer, Fault::LoseAnswer]);
     assert_eq!(effect(session.save().await), Effect::Unknown);
     assert_eq!(session.finish(true).await.unwrap(), ClientAction::Keep);
     assert_eq!(at.other(&id).get("n").await.unwrap(), Some(2_u64));
@@ -84,11 +84,11 @@ async fn a_create_whose_answer_was_lost_makes_one_session() {
         let at = at();
         let session = at.manager.open(None);
         session.insert("a", &1).unwrap();
-        at.store.plan((0..lost).map(|_| Step::Lose));
+        at.store.plan((0..lost).map(|_| Fault::LoseAnswer));
         let saved = session.save().await;
         assert_eq!(saved.is_ok(), lost == 1);
         let id = sent(session.finish(true).await.unwrap()).unwrap();
-        assert_eq!(at.store.store.len(), 1);
+        assert_eq!(at.store.inner().len(), 1);
         assert_eq!(at.names(&id).await.unwrap(), ["a"]);
     }
 }
@@ -100,8 +100,8 @@ async fn a_sign_in_whose_answer_was_lost_sends_the_token_that_works() {
         let id = at.stored().await;
         let session = at.open(&id);
         session.sign_in("user-42").unwrap();
-        at.store.plan([Step::Pass]);
-        at.store.plan((0..lost).map(|_| Step::Lose));
+        at.store.plan([Fault::Pass]);
+        at.store.plan((0..lost).map(|_| Fault::LoseAnswer));
         let saved = session.save().await;
         assert_eq!(saved.is_ok(), lost == 1);
         let next = sent(session.finish(true).await.unwrap()).unwrap();
@@ -116,7 +116,7 @@ async fn a_write_in_doubt_that_was_not_applied_is_sent_again() {
     let id = at.stored().await;
     let session = at.open(&id);
     session.update("n", |n: &mut u64| *n += 1).await.unwrap();
-    at.store.plan([Step::Doubt, Step::Fail]);
+    at.store.plan([Fault::LoseRequest, Fault::Refuse]);
     // The second failure says nothing about the first.
     assert!(session.save().await.is_err());
     session.save().await.unwrap();
@@ -127,7 +127,7 @@ async fn a_write_in_doubt_that_was_not_applied_is_sent_again() {
 /// "ok" could be a lie.
 #[tokio::test]
 async fn a_write_in_doubt_that_somebody_wrote_over_is_reported_as_unknown() {
-    for (step, n) in [(Step::Lose, Some(1_u64)), (Step::Doubt, None)] {
+    for (step, n) in [(Fault::LoseAnswer, Some(1_u64)), (Fault::LoseRequest, None)] {
         let at = at();
         let id = at.stored().await;
         let session = at.open(&id);
@@ -148,12 +148,12 @@ async fn a_write_in_doubt_that_somebody_wrote_over_is_reported_as_unknown() {
 /// as what it changed before.
 #[tokio::test]
 async fn changes_after_a_write_in_doubt_are_written_too() {
-    for step in [Step::Lose, Step::Doubt] {
+    for step in [Fault::LoseAnswer, Fault::LoseRequest] {
         let at = at();
         let id = at.stored().await;
         let session = at.open(&id);
         session.insert("a", &1).unwrap();
-        at.store.plan([Step::Pass, step, Step::Doubt]);
+        at.store.plan([Fault::Pass, step, Fault::LoseRequest]);
         assert_eq!(effect(session.save().await), Effect::Unknown);
         session.insert("b", &1).unwrap();
         assert_eq!(session.finish(true).await.unwrap(), ClientAction::Keep);
@@ -168,7 +168,8 @@ async fn a_take_after_a_write_in_doubt_gives_a_value_to_one_request() {
     let id = at.stored().await;
     let session = at.open(&id);
     session.insert("a", &1).unwrap();
-    at.store.plan([Step::Pass, Step::Doubt, Step::Doubt]);
+    at.store
+        .plan([Fault::Pass, Fault::LoseRequest, Fault::LoseRequest]);
     assert_eq!(effect(session.save().await), Effect::Unknown);
     let mine = session.take::<Vec<String>>("cart").await.unwrap();
     let theirs = at.other(&id).take::<Vec<String>>("cart").await.unwrap();
@@ -180,7 +181,7 @@ async fn a_take_whose_write_failed_gives_nothing() {
     let at = at();
     let id = at.stored().await;
     let session = at.open(&id);
-    at.store.plan([Step::Pass, Step::Fail]);
+    at.store.plan([Fault::Pass, Fault::Refuse]);
     let answer = session.take::<Vec<String>>("cart").await;
     assert_eq!(effect(answer), Effect::NotApplied);
     assert_eq!(at.names(&id).await.unwrap(), ["cart"]);
@@ -189,7 +190,7 @@ async fn a_take_whose_write_failed_gives_nothing() {
 /// What the request asked for was done; only the session does not last as long as it could.
 #[tokio::test]
 async fn a_failed_touch_fails_no_request() {
-    for step in [Step::Fail, Step::Doubt] {
+    for step in [Fault::Refuse, Fault::LoseRequest] {
         let at = at();
         let id = at.stored().await;
         at.pass(3 * 24 * 60 * 60);
@@ -221,7 +222,7 @@ async fn each_call_is_given_up() {
         assert!(took < deadline + Duration::from_millis(10), "{took:?}");
     };
 
-    at.store.plan([Step::Hang]);
+    at.store.plan([Fault::Hang]);
     let begun = Instant::now();
     let session = at.open(&id);
     assert_eq!(effect(session.contains("cart").await), Effect::NotApplied);
@@ -229,13 +230,13 @@ async fn each_call_is_given_up() {
 
     session.contains("cart").await.unwrap();
     session.insert("a", &1).unwrap();
-    at.store.plan([Step::Hang]);
+    at.store.plan([Fault::Hang]);
     let begun = Instant::now();
     assert_eq!(effect(session.save().await), Effect::Unknown);
     took(begun);
     session.save().await.unwrap();
 
-    at.store.plan([Step::Hang]);
+    at.store.plan([Fault::Hang]);
     let begun = Instant::now();
     assert_eq!(effect(session.delete().await), Effect::Unknown);
     took(begun);
@@ -245,8 +246,8 @@ async fn each_call_is_given_up() {
     let session = at.open(&id);
     session.insert("b", &1).unwrap();
     at.store.plan([
-        Step::after(tokio::time::sleep(Duration::from_millis(600))),
-        Step::Hang,
+        Fault::behind(tokio::time::sleep(Duration::from_millis(600))),
+        Fault::Hang,
     ]);
     let begun = Instant::now();
     assert_eq!(effect(session.finish(true).await), Effect::Unknown);
@@ -254,11 +255,11 @@ async fn each_call_is_given_up() {
 
     for answer in [
         {
-            at.store.plan([Step::Hang]);
+            at.store.plan([Fault::Hang]);
             at.manager.load_id(id.clone()).await.map(drop)
         },
         {
-            at.store.plan([Step::Hang]);
+            at.store.plan([Fault::Hang]);
             at.manager.end("user-42", &id.key()).await.map(drop)
         },
     ] {
@@ -272,7 +273,7 @@ async fn a_slow_store_that_answers_in_time_is_waited_for() {
     let session = at.manager.open(None);
     session.insert("a", &1).unwrap();
     at.store
-        .plan([Step::after(tokio::time::sleep(Duration::from_millis(
+        .plan([Fault::behind(tokio::time::sleep(Duration::from_millis(
             1_990,
         )))]);
     let id = saved(&session).await;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{Step, at};
+use common::{Fault, at};
 use obsession_core::{Error, IdSource, Presented, Session, SessionId};
 
 /// The round trips of each kind of request.
@@ -92,7 +92,7 @@ async fn every_kind_of_look_loads_once() {
 async fn one_load_whatever_looks_at_the_same_time() {
     let at = at();
     let id = at.stored().await;
-    at.store.set_slow(true);
+    at.store.set_always(Fault::Yield);
     let session = at.open(&id);
     let looks: Vec<_> = (0..64)
         .map(|n| {
@@ -130,7 +130,7 @@ async fn a_failed_load_is_tried_again_by_the_next_look() {
     let at = at();
     let id = at.stored().await;
     let session = at.open(&id);
-    at.store.plan([Step::Fail]);
+    at.store.plan([Fault::Refuse]);
     let answer = session.contains("cart").await;
     assert!(matches!(answer, Err(Error::Store(_))), "{answer:?}");
     assert!(session.contains("cart").await.unwrap());

@@ -33,7 +33,7 @@ async fn read(at: &At, id: &SessionId) -> Vec<&'static str> {
 }
 
 async fn expires_at(at: &At, id: &SessionId) -> Timestamp {
-    at.store.record(id).await.unwrap().expires_at
+    at.record(id).await.unwrap().expires_at
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn what_has_expired_is_not_served_though_nobody_cleaned_up() {
     let at = at();
     let id = at.stored().await;
     at.pass(20 * 365 * 24 * 60 * 60);
-    assert_eq!(at.store.store.len(), 1, "nobody cleaned up");
+    assert_eq!(at.store.inner().len(), 1, "nobody cleaned up");
     let session = at.open(&id);
     assert!(session.is_empty().await.unwrap());
     session.insert("new", &1).unwrap();
@@ -180,7 +180,7 @@ async fn a_lifetime_of_its_own_stays_with_the_session() {
 async fn a_shorter_absolute_lifetime_of_the_manager_holds_at_once() {
     let at = at_of(Lifetime::new(10 * MINUTE, 10 * MINUTE));
     let id = at.stored().await;
-    let stricter = obsession_core::SessionManager::builder(at.store.store.clone())
+    let stricter = obsession_core::SessionManager::builder(at.store.inner().clone())
         .clock(std::sync::Arc::clone(&at.clock))
         .lifetime(Lifetime::new(MINUTE, 2 * MINUTE))
         .build();

@@ -14,22 +14,10 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use common::{At, Step, at, saved};
+use common::{At, Chance, Fault, at, saved};
 use obsession_core::{ClientAction, Effect, Error, Session, SessionId};
 
 const ROUNDS: u64 = 3_000;
-
-/// `SplitMix64` (Steele, Lea and Flood, 2014).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 32) % most
-    }
-}
 
 /// What a request has done, and what must come of it.
 struct Request {
@@ -111,10 +99,10 @@ async fn round(seed: u64, faults: bool, rivals: bool) {
     for step in 0..=chance.below(8) {
         if faults && chance.below(2) == 0 {
             let (name, fault) = match chance.below(4) {
-                0 => ("a call fails", Step::Fail),
-                1 => ("an answer is lost", Step::Lose),
-                2 => ("a call is in doubt", Step::Doubt),
-                _ => ("a call is slow", Step::after(tokio::task::yield_now())),
+                0 => ("a call fails", Fault::Refuse),
+                1 => ("an answer is lost", Fault::LoseAnswer),
+                2 => ("a call is in doubt", Fault::LoseRequest),
+                _ => ("a call is slow", Fault::Yield),
             };
             request.tell(name);
             at.store.plan([fault]);

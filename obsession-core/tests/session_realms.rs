@@ -20,7 +20,7 @@ const REALMS: [&str; 4] = ["", "shop", "shop2", "__Host-id"];
 async fn a_token_works_in_its_own_realm_and_in_no_other() {
     let at = at();
     let managers = REALMS.map(|realm| {
-        SessionManager::builder(at.store.store.clone())
+        SessionManager::builder(at.store.inner().clone())
             .clock(Arc::clone(&at.clock))
             .realm(realm)
             .build()
@@ -36,7 +36,7 @@ async fn a_token_works_in_its_own_realm_and_in_no_other() {
             if there == home {
                 continue;
             }
-            let before = at.store.record(&id).await;
+            let before = at.record(&id).await;
             let stranger = other.open(Some(id.clone()));
             assert!(stranger.is_empty().await.unwrap());
             assert_eq!(stranger.subject().await.unwrap(), None);
@@ -50,7 +50,7 @@ async fn a_token_works_in_its_own_realm_and_in_no_other() {
             stranger.insert("cart", &["stolen"]).unwrap();
             assert_ne!(saved(&stranger).await.key(), id.key());
             other.open(Some(id.clone())).delete().await.unwrap();
-            assert_eq!(at.store.record(&id).await, before);
+            assert_eq!(at.record(&id).await, before);
         }
     }
 }
@@ -63,7 +63,7 @@ async fn two_managers_share_nothing_that_was_not_given_to_both() {
     let id = one.stored().await;
     assert!(two.manager.load_id(id.clone()).await.unwrap().is_none());
     two.stored().await;
-    assert_eq!(one.store.store.len(), 1);
+    assert_eq!(one.store.inner().len(), 1);
     one.pass(1_000_000_000);
     assert!(one.manager.load_id(id).await.unwrap().is_none());
     assert_eq!(two.clock.as_ref().now(), common::NOW);

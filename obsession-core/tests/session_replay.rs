@@ -12,7 +12,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{At, Step, at, saved, sent};
+use common::{At, Fault, at, saved, sent};
 use obsession_core::{ClientAction, Error, Lifetime, Session, SessionId};
 
 /// A session with `cart`, loaded by a request that has not written yet.
@@ -188,6 +188,26 @@ async fn a_guard_of_something_else_is_no_conflict() {
     assert_eq!(cart.unwrap(), ["quince", "medlar"]);
 }
 
+/// What a guard had changed before another user signed in was in the way of all that came after.
+#[tokio::test]
+async fn what_is_removed_after_another_sign_in_is_no_conflict() {
+    let at = at();
+    let session = at.others.open(None);
+    session.insert("cart", &1).unwrap();
+    session.sign_in("user-1").unwrap();
+    let id = saved(&session).await;
+    let late = at.open(&id);
+    *late.get_mut::<u64>("cart").await.unwrap().unwrap() += 1;
+    late.sign_in("user-2").unwrap();
+    late.remove("cart").unwrap();
+    other(&at, &id, async |session| {
+        session.insert("cart", &10).unwrap();
+    })
+    .await;
+    let next = saved(&late).await;
+    assert_eq!(at.names(&next).await.unwrap(), [""; 0]);
+}
+
 #[tokio::test]
 async fn a_sign_in_keeps_what_the_other_wrote() {
     let (at, id, late) = late().await;
@@ -258,6 +278,25 @@ async fn other_changes_survive_a_cycle_by_another_and_that_is_all_they_do() {
     assert!(at.names(&next).await.is_some());
 }
 
+/// Its changes were found to be there already. At its end it kept a session alive whose token it did
+/// not have.
+#[tokio::test]
+async fn a_cycle_by_another_overtakes_also_who_has_nothing_left_to_write() {
+    let (at, id, late) = late().await;
+    late.insert("ours", &1).unwrap();
+    let winner = at.other(&id);
+    winner.cycle().unwrap();
+    winner.insert("ours", &1).unwrap();
+    let next = saved(&winner).await;
+    let deadline = at.record(&next).await.unwrap().expires_at;
+    at.pass(3 * 24 * 60 * 60);
+    late.save().await.unwrap();
+    assert!(matches!(late.insert("more", &1), Err(Error::Ended)));
+    assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
+    assert_eq!(at.store.calls(), ["load", "update"]);
+    assert_eq!(at.record(&next).await.unwrap().expires_at, deadline);
+}
+
 /// Whoever knows a visitor's token and has a request under way while the visitor signs in could put
 /// things into the session of the user, read it, and take it over.
 #[tokio::test]
@@ -299,7 +338,7 @@ async fn a_conflict_that_does_not_end_is_reported_and_dropped() {
     let names = [const { "rival" }; 40];
     for (round, name) in names.into_iter().enumerate() {
         let rival = at.other(&id);
-        at.store.plan([Step::after(async move {
+        at.store.plan([Fault::behind(async move {
             rival.insert(name, &round).unwrap();
             rival.save().await.unwrap();
         })]);

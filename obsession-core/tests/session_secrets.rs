@@ -11,7 +11,7 @@ mod common;
 
 use std::fmt::Debug;
 
-use common::{Kept, Step, at, at_with, saved};
+use common::{Fault, Kept, at, at_with, saved};
 use obsession_core::{
     ClientAction, FileStore, MemoryStore, Presented, Record, Session, SessionId, SessionIndex,
     SessionManager, SessionStore, Update,
@@ -108,7 +108,7 @@ async fn no_public_type_shows_a_secret() {
     assert!(text.contains("insert \"value\""), "{text}");
 
     assert_eq!(saved(&session).await, id);
-    let record = at.store.record(&id).await.unwrap();
+    let record = at.record(&id).await.unwrap();
     let secrets = Secrets::of(&id, Some(&record));
     let key = id.key().to_string();
     all_kinds_of_change(&session).await;
@@ -133,7 +133,7 @@ async fn no_public_type_shows_a_secret() {
         let text = secrets.shown(value);
         assert!(text.contains(&key), "the key may be seen: {text}");
     }
-    let builder = SessionManager::builder(at.store.store.clone());
+    let builder = SessionManager::builder(at.store.inner().clone());
     let opened = at
         .manager
         .open_with(Kept(id.clone(), std::time::Duration::MAX));
@@ -141,7 +141,7 @@ async fn no_public_type_shows_a_secret() {
         &at.manager,
         &builder,
         &at.manager.cleanup(),
-        &at.store.store,
+        at.store.inner(),
         &MemoryStore::builder(),
         &opened,
         &session.activity(),
@@ -154,7 +154,7 @@ async fn no_public_type_shows_a_secret() {
     let files = FileStore::open(folder.path()).await.unwrap();
     let _ = files.create(&record).await.unwrap();
     secrets.shown(&files);
-    secrets.shown(&at.store.store.list("user-42", None, 9).await.unwrap());
+    secrets.shown(&at.store.inner().list("user-42", None, 9).await.unwrap());
 }
 
 /// Every error that can be had, with all that caused it. What a serializer says about a value of
@@ -165,12 +165,12 @@ async fn no_error_names_a_secret() {
     let session = at.manager.open(None);
     session.insert("value", VALUE).unwrap();
     let id = saved(&session).await;
-    let record = at.store.record(&id).await.unwrap();
+    let record = at.record(&id).await.unwrap();
     let secrets = Secrets::of(&id, Some(&record));
     let mut errors = Vec::new();
 
     let open = || at.open(&id);
-    at.store.plan([Step::Fail]);
+    at.store.plan([Fault::Refuse]);
     errors.push(open().names().await.unwrap_err());
     let large = open();
     large.insert("value", &VALUE.repeat(100)).unwrap();
@@ -190,7 +190,7 @@ async fn no_error_names_a_secret() {
         body: record.body[1..].into(),
         ..record
     };
-    let _ = at.store.store.create(&damaged).await.unwrap();
+    let _ = at.store.inner().create(&damaged).await.unwrap();
     errors.push(open().names().await.unwrap_err());
 
     assert_eq!(errors.len(), 8);

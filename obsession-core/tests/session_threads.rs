@@ -11,7 +11,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{at, saved};
+use common::{Fault, at, saved};
 use obsession_core::{Error, Session};
 
 const TASKS: u64 = 64;
@@ -56,9 +56,9 @@ async fn every_update_counts_and_all_are_written_together() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn updates_and_saves_at_once_lose_nothing() {
-    for slow in [false, true] {
+    for pace in [Fault::Pass, Fault::Yield] {
         let at = at();
-        at.store.set_slow(slow);
+        at.store.set_always(pace);
         let session = at.manager.open(None);
         many(&session, |n, session| async move {
             session.update("n", |n: &mut u64| *n += 1).await.unwrap();
@@ -70,16 +70,16 @@ async fn updates_and_saves_at_once_lose_nothing() {
         assert_eq!(at.other(&id).get("n").await.unwrap(), Some(TASKS));
         let names = at.names(&id).await.unwrap();
         assert_eq!(names.len() as u64, TASKS + 1);
-        assert_eq!(at.store.store.len(), 1);
+        assert_eq!(at.store.inner().len(), 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_task_takes_a_value() {
-    for slow in [false, true] {
+    for pace in [Fault::Pass, Fault::Yield] {
         let at = at();
         let id = at.stored().await;
-        at.store.set_slow(slow);
+        at.store.set_always(pace);
         let session = at.open(&id);
         let taken = many(&session, |_, session| async move {
             session.take::<Vec<String>>("cart").await.unwrap()
@@ -107,7 +107,7 @@ async fn cycles_and_updates_at_once_leave_one_token_and_every_update() {
     assert_ne!(next, id);
     assert_eq!(at.names(&id).await, None);
     assert_eq!(at.other(&next).get("n").await.unwrap(), Some(TASKS));
-    assert_eq!(at.store.store.len(), 1);
+    assert_eq!(at.store.inner().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -136,7 +136,7 @@ async fn a_delete_among_updates_ends_what_was_there() {
         let fresh = session.id().await.unwrap().unwrap();
         assert_ne!(fresh.key(), id.key());
         assert_eq!(at.names(&fresh).await.unwrap(), ["n"]);
-        assert_eq!(at.store.store.len(), 1);
+        assert_eq!(at.store.inner().len(), 1);
     }
 }
 
@@ -160,5 +160,5 @@ async fn parallel_requests_count_exactly_and_end_for_good() {
     })
     .await;
     assert_eq!(at.other(&id).get("n").await.unwrap(), Some(TASKS));
-    assert_eq!(at.store.store.len(), 1);
+    assert_eq!(at.store.inner().len(), 1);
 }

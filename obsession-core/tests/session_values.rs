@@ -32,7 +32,7 @@ async fn a_value_of_another_type_is_an_error_and_stays() {
         let session = at.others.open(None);
         session.insert("name", "zoë").unwrap();
         let id = saved(&session).await;
-        let before = at.store.record(&id).await;
+        let before = at.record(&id).await;
 
         let session = at.open(&id);
         let add = |n: &mut Vec<u64>| n.push(1);
@@ -51,7 +51,7 @@ async fn a_value_of_another_type_is_an_error_and_stays() {
         assert!(session.contains("name").await.unwrap());
         let _ = session.finish(true).await.unwrap();
         assert_eq!(at.store.calls(), ["load"]);
-        assert_eq!(at.store.record(&id).await, before);
+        assert_eq!(at.record(&id).await, before);
     }
 }
 
@@ -147,7 +147,7 @@ async fn postcard_bytes_that_are_left_over_are_an_error() {
 #[tokio::test]
 async fn values_of_both_kinds_are_read_whatever_is_chosen() {
     let json = at_in(Serializer::Json);
-    let postcard = obsession_core::SessionManager::builder(json.store.store.clone())
+    let postcard = obsession_core::SessionManager::builder(json.store.inner().clone())
         .clock(std::sync::Arc::clone(&json.clock))
         .serializer(Serializer::Postcard)
         .build();

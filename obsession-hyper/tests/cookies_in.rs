@@ -172,7 +172,7 @@ async fn forged_tokens_on_a_page_that_reads_store_nothing() {
         let answer = call(&service, Some(&id)).await;
         assert_eq!(cookie_of(answer.headers()), None);
     }
-    assert_eq!(store.records(), 0);
+    assert_eq!(store.inner().len(), 0);
     assert_eq!(store.calls(), ["load"; 1000]);
 }
 
@@ -187,7 +187,7 @@ async fn an_unknown_token_is_never_adopted() {
     let forged: SessionId = ID.parse().unwrap();
     let answer = call(&service, Some(&forged)).await;
     assert_ne!(common::token_of(&answer).key(), forged.key());
-    assert_eq!(store.records(), 1);
+    assert_eq!(store.inner().len(), 1);
     assert!(manager.load_id(forged).await.unwrap().is_none());
 }
 

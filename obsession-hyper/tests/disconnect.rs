@@ -16,6 +16,7 @@ use std::task::Poll;
 
 use common::{ok, seen, site, stored};
 use hyper::service::Service;
+use obsession_core::conformance::Fault;
 use obsession_core::{Session, SessionId, SessionManager};
 
 /// Polls a call with `id` at most `polls` times and drops it then. Whether it had ended.
@@ -54,11 +55,11 @@ async fn at_every_poll<F, R>(
     for polls in 0..100 {
         let (store, manager) = seen();
         let id = stored(&manager).await;
-        store.set_slow(true);
+        store.set_always(Fault::Yield);
         let service = site(&manager, handler.clone());
         let ended = cut(&service, &id, polls).await;
         settle().await;
-        store.set_slow(false);
+        store.set_always(Fault::Pass);
         check(manager, id).await;
         if ended {
             assert!(polls > 2, "it ended after {polls} polls");
@@ -138,7 +139,7 @@ async fn a_delete_is_not_undone_by_what_was_under_way() {
 async fn a_commit_that_has_begun_ends_without_the_client() {
     let (store, manager) = seen();
     let id = stored(&manager).await;
-    store.set_slow(true);
+    store.set_always(Fault::Yield);
     let service = site(&manager, |session| async move {
         session.insert("a", &1).unwrap();
         ok()
@@ -146,7 +147,7 @@ async fn a_commit_that_has_begun_ends_without_the_client() {
     // One poll: the handler answers, and the load is on its way.
     assert!(!cut(&service, &id, 1).await);
     settle().await;
-    store.set_slow(false);
+    store.set_always(Fault::Pass);
     assert!(manager.open(Some(id)).contains("a").await.unwrap());
     // No task holds on to the store.
     drop((service, manager));

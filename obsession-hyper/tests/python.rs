@@ -78,7 +78,7 @@ async fn a_change_after_the_head_is_an_error_and_stores_nothing() {
         late.save().await.unwrap();
     }
     assert_eq!(store.calls(), [""; 0]);
-    assert_eq!(store.records(), 1);
+    assert_eq!(store.inner().len(), 1);
     assert!(manager.load_id(id).await.unwrap().is_some());
 }
 
@@ -193,7 +193,7 @@ async fn no_order_of_requests_and_answers_takes_a_login_away() {
             assert_eq!(session.subject().await.unwrap().as_deref(), Some("zoe"));
             assert!(session.contains("cart").await.unwrap());
         }
-        assert_eq!(store.records(), 1, "{order:?}");
+        assert_eq!(store.inner().len(), 1, "{order:?}");
         assert!(manager.load_id(old).await.unwrap().is_none());
     }
 }
@@ -238,9 +238,9 @@ async fn every_cookie_that_is_sent_works_on_the_next_request() {
             if cookie_of(answer.headers()).is_some() {
                 let id = token_of(&answer);
                 assert!(manager.load_id(id).await.unwrap().is_some(), "{presented}");
-                assert_eq!(store.records(), 1, "{presented}");
+                assert_eq!(store.inner().len(), 1, "{presented}");
             } else {
-                assert_eq!(store.records(), before, "{presented}");
+                assert_eq!(store.inner().len(), before, "{presented}");
             }
         }
     }
@@ -271,7 +271,7 @@ async fn a_sign_out_clears_whatever_the_client_sent() {
     }
     let answer = call(&service, None).await;
     assert_eq!(cookie_of(answer.headers()), None);
-    assert_eq!(store.records(), 0);
+    assert_eq!(store.inner().len(), 0);
 }
 
 /// The session of the outer of two services.
@@ -321,7 +321,7 @@ async fn two_sessions_in_one_request_each_with_its_own_cookie_and_store() {
             (&users, "__Host-user=", visits),
             (&admins, "__Host-admin=", visits * 10),
         ] {
-            assert_eq!(store.records(), 1);
+            assert_eq!(store.inner().len(), 1);
             let token = cookies.split("; ").find_map(|pair| pair.strip_prefix(name));
             let session = manager.open(Some(token.unwrap().parse().unwrap()));
             assert_eq!(session.get::<u64>("visits").await.unwrap(), Some(n));

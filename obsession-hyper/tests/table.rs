@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use common::{Answer, call, cookie_of, ok, seen, site, stored, token_of};
 use http::{Response, StatusCode};
+use obsession_core::conformance::Fault;
 use obsession_core::{
     Clock, Lifetime, ManualClock, MemoryStore, Session, SessionManager, Timestamp,
 };
@@ -167,7 +168,7 @@ async fn deleted_and_begun_again_one_cookie_with_a_fresh_token() {
     let answer = call(&service, Some(&id)).await;
     assert_eq!(store.calls(), ["load", "delete", "create"]);
     assert_ne!(token_of(&answer).key(), id.key());
-    assert_eq!(store.records(), 1);
+    assert_eq!(store.inner().len(), 1);
 }
 
 #[tokio::test]
@@ -218,7 +219,7 @@ async fn store_failed_503_and_the_old_cookie_works_after_recovery() {
         ok()
     });
     let untouched = site(&manager, |_| async { ok() });
-    store.set_broken(true);
+    store.set_always(Fault::Refuse);
     for id in [None, Some(&id)] {
         let answer = call(&service, id).await;
         assert_eq!(status(&answer), StatusCode::SERVICE_UNAVAILABLE);
@@ -226,8 +227,8 @@ async fn store_failed_503_and_the_old_cookie_works_after_recovery() {
         assert_eq!(answer.headers()["cache-control"], "no-store");
         assert_eq!(status(&call(&untouched, id).await), StatusCode::OK);
     }
-    store.set_broken(false);
-    assert_eq!(store.records(), 1);
+    store.set_always(Fault::Pass);
+    assert_eq!(store.inner().len(), 1);
     assert!(manager.load_id(id).await.unwrap().is_some());
 }
 
@@ -244,7 +245,7 @@ async fn store_failed_answer_is_configurable() {
         *answer.status_mut() = StatusCode::BAD_GATEWAY;
         answer
     });
-    store.set_broken(true);
+    store.set_always(Fault::Refuse);
     let answer = call(&service, None).await;
     assert_eq!(status(&answer), StatusCode::BAD_GATEWAY);
 }
@@ -325,7 +326,7 @@ async fn what_was_acknowledged_is_told_also_when_the_rest_fails() {
                 session.save().await.unwrap();
                 if fails {
                     session.insert("a", &1).unwrap();
-                    store.set_broken(true);
+                    store.set_always(Fault::Refuse);
                 } else {
                     session.insert("large", &"x".repeat(100_000)).unwrap();
                 }
@@ -334,7 +335,7 @@ async fn what_was_acknowledged_is_told_also_when_the_rest_fails() {
         });
         let answer = call(&service, Some(&id)).await;
         assert!(status(&answer).is_server_error());
-        store.set_broken(false);
+        store.set_always(Fault::Pass);
         let next = token_of(&answer);
         assert!(manager.load_id(id).await.unwrap().is_none());
         assert!(manager.load_id(next).await.unwrap().is_some());

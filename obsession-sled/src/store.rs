@@ -143,10 +143,12 @@ impl SessionStore for SledStore {
             let from = after;
             let due = self
                 .read(None, move |_, trees, now| trees.due(from, step, now))
-                .await?;
+                .await
+                .map_err(|error| after_some(removed, error))?;
             let (found, last) = (due.len(), due.last().copied());
             if last.is_some() {
-                removed += self.queue.call(Expire(due)).await?;
+                let step = self.queue.call(Expire(due)).await;
+                removed += step.map_err(|error| after_some(removed, error))?;
                 after = last;
             }
             if found < step {
@@ -189,7 +191,8 @@ impl SessionIndex for SledStore {
         let mut ended = 0;
         for keys in keys.chunks(STEP) {
             let (subject, keys) = (Arc::clone(&subject), keys.to_vec());
-            ended += self.queue.call(End { subject, keys }).await?;
+            let step = self.queue.call(End { subject, keys }).await;
+            ended += step.map_err(|error| after_some(ended, error))?;
         }
         Ok(ended)
     }
@@ -208,6 +211,14 @@ impl SessionIndex for SledStore {
     async fn count(&self) -> Result<u64, StoreError> {
         self.read(None, Shared::count).await
     }
+}
+
+/// A later step has failed: the call as a whole is no longer one that changed nothing.
+fn after_some(done: usize, error: StoreError) -> StoreError {
+    if done == 0 {
+        return error;
+    }
+    StoreError::unknown("some records were removed before sled failed").caused_by(error)
 }
 
 impl fmt::Debug for SledStore {
@@ -393,5 +404,14 @@ mod tests {
             }
         }
         assert!(creating.await.unwrap().is_err());
+    }
+
+    #[test]
+    fn what_fails_after_some_were_removed_is_not_said_to_have_changed_nothing() {
+        let refused = || StoreError::not_applied("refused");
+        assert_eq!(after_some(0, refused()).effect(), Effect::NotApplied);
+        let partial = after_some(1, refused());
+        assert_eq!(partial.effect(), Effect::Unknown);
+        assert_eq!(partial.source().unwrap().to_string(), "refused");
     }
 }

@@ -62,6 +62,7 @@ macro_rules! __conformance_cases {
                 create_of_an_expired_record_is_never_served
                 create_again_after_an_update_is_taken
                 create_over_an_expired_record_takes_nothing_from_it
+                create_again_of_what_has_expired_makes_it
             }
             update {
                 update_replaces_every_field
@@ -78,6 +79,7 @@ macro_rules! __conformance_cases {
                 update_again_after_another_is_a_conflict
                 update_of_the_record_before_the_delete_is_a_conflict
                 update_leaves_others_alone
+                update_again_of_what_has_expired_is_gone
             }
             touch {
                 touch_moves_the_deadline_and_nothing_else
@@ -106,6 +108,9 @@ macro_rules! __conformance_cases {
                 cleanup_takes_any_limit
                 cleanup_passes_by_what_is_live
                 cleanup_lets_a_later_create_be
+                cleanup_takes_what_has_any_form
+                cleanup_does_not_come_early
+                cleanup_takes_as_many_as_it_may
             }
             races {
                 race_of_creates_has_one_winner
@@ -114,6 +119,7 @@ macro_rules! __conformance_cases {
                 race_of_update_and_delete_ends_deleted
                 race_of_touch_and_delete_ends_deleted
                 race_of_touch_and_cleanup_keeps_what_was_touched
+                race_of_touch_and_deadline_has_one_outcome
                 race_of_loads_and_updates_reads_your_writes
                 race_of_deletes_has_one_winner
                 race_of_creates_over_an_expired_record_has_one_winner
@@ -152,6 +158,14 @@ macro_rules! __conformance_cases {
                 session_of_a_forged_token_is_nobodys
                 session_emptied_stays_empty
             }
+            faults {
+                fault_of_an_update_without_an_answer_counts_once
+                fault_of_a_create_without_an_answer_makes_one_session
+                fault_of_a_delete_without_an_answer_ends_the_session
+                fault_of_a_load_is_never_no_session
+                fault_of_calls_made_twice_changes_nothing_more
+                fault_of_calls_by_chance_is_told_as_it_is
+            }
         }
     };
     (index, $then:ident $args:tt) => {
@@ -171,6 +185,8 @@ macro_rules! __conformance_cases {
                 index_lists_a_record_whose_deadline_moved
                 index_of_a_subject_with_a_nul_is_not_its_beginnings
                 index_delete_of_a_subject_counts_live_records
+                index_of_many_records_is_whole
+                race_of_a_sign_in_and_the_end_of_a_subject
             }
             index_walks {
                 index_pages_meet_every_record_once

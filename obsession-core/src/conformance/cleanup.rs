@@ -1,9 +1,10 @@
 //! Cleanup: what has expired, and nothing else.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::{Fixture, rewritten};
-use crate::{Record, SessionStore};
+use crate::{Record, SessionStore, Timestamp};
 
 /// Cleanup: all that has expired, nothing that is live.
 pub async fn cleanup_removes_the_expired_and_nothing_else<S: SessionStore>(at: Fixture<S>) {
@@ -151,4 +152,57 @@ pub async fn cleanup_lets_a_later_create_be<S: SessionStore>(at: Fixture<S>) {
     at.cleanup().await;
     assert_eq!(at.load(&again.key).await, Some(again));
     assert_eq!(at.load(&new.key).await, Some(new));
+}
+
+/// Cleanup: of records of every size and kind, none keeps it from the others.
+pub async fn cleanup_takes_what_has_any_form<S: SessionStore>(at: Fixture<S>) {
+    let mut last = at.time.now();
+    let sizes = [0, 1, 100, 5_000, 70_000];
+    for size in sizes {
+        let record = rewritten(&at.expiring(), &vec![0xee; size]);
+        last = last.max(record.expires_at);
+        at.create(&record).await;
+        let named = Record {
+            subject: Some("\u{1f980}".repeat(size.min(200)).into()),
+            ..at.expiring()
+        };
+        last = last.max(named.expires_at);
+        at.create(&named).await;
+    }
+    let live = at.created().await;
+    at.time.reach(last).await;
+    at.assert_removed(at.cleanup_by(3).await, 2 * sizes.len());
+    assert_eq!(at.load(&live.key).await, Some(live));
+}
+
+/// Cleanup: what ends in a moment is live.
+pub async fn cleanup_does_not_come_early<S: SessionStore>(at: Fixture<S>) {
+    let mut record = at.expiring();
+    if at.time.is_set() {
+        let next = at.time.now().as_millis() + 1;
+        record.expires_at = Timestamp::from_millis(next);
+    }
+    at.create(&record).await;
+    assert_eq!(at.cleanup().await, 0);
+    assert_eq!(at.load(&record.key).await.as_ref(), Some(&record));
+    at.time.reach(record.expires_at).await;
+    at.assert_removed(at.cleanup().await, 1);
+}
+
+/// Cleanup: a call removes as many as its limit allows, not a batch of another size.
+pub async fn cleanup_takes_as_many_as_it_may<S: SessionStore>(at: Fixture<S>) {
+    const RECORDS: usize = 300;
+    // Long enough for a slow store to create them all.
+    let last = at.time.now().saturating_add(Duration::from_secs(3));
+    for _ in 0..RECORDS {
+        let record = Record {
+            expires_at: last,
+            ..at.record()
+        };
+        at.create(&record).await;
+    }
+    at.time.reach(last).await;
+    let removed = at.store.delete_expired(1000).await.expect("cleanup");
+    at.assert_removed(removed, RECORDS);
+    assert_eq!(at.cleanup().await, 0);
 }

@@ -88,3 +88,16 @@ pub async fn create_over_an_expired_record_takes_nothing_from_it<S: SessionStore
     let late = at.store.update(old.revision, &late).await.expect("update");
     assert_eq!(late, Update::Conflict(new));
 }
+
+/// Live or absent: what has expired is not there, also for the create that made it.
+pub async fn create_again_of_what_has_expired_makes_it<S: SessionStore>(at: Fixture<S>) {
+    let record = at.expiring();
+    at.create(&record).await;
+    at.time.reach(record.expires_at).await;
+    let again = Record {
+        expires_at: at.time.later(),
+        ..record
+    };
+    at.create(&again).await;
+    assert_eq!(at.load(&again.key).await, Some(again));
+}

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::recorded::{Calls, Recorded};
 use super::time::Time;
@@ -27,6 +28,7 @@ pub struct Setup<S> {
     neighbour: Option<S>,
     peer: Option<S>,
     cleans_itself: bool,
+    time_limit: Duration,
 }
 
 /// What a constructor may give besides a store.
@@ -54,6 +56,7 @@ impl<S: SessionStore> Setup<S> {
             neighbour: None,
             peer: None,
             cleans_itself: false,
+            time_limit: Duration::from_secs(120),
         }
     }
 
@@ -118,6 +121,17 @@ impl<S: SessionStore> Setup<S> {
         self
     }
 
+    /// How long each case may take; two minutes unless set.
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    pub(crate) fn limit(&self) -> Duration {
+        self.time_limit
+    }
+
     pub(crate) fn can(&self, ability: Ability) -> bool {
         match ability {
             Ability::Reopen => self.reopen.is_some(),
@@ -136,6 +150,7 @@ impl<S: SessionStore> Setup<S> {
             neighbour,
             peer,
             cleans_itself,
+            time_limit: _,
         } = self;
         let record = |store| Recorded::new(store, calls.clone());
         let (store, neighbour) = (Arc::new(record(store)), neighbour.map(record));

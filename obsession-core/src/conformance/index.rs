@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::chance::Chance;
 use super::{Fixture, load::odd_subjects, rewritten};
 use crate::{Record, SessionIndex, SessionKey, Update};
 
@@ -214,60 +215,68 @@ pub async fn index_counts_live_records<S: SessionIndex>(at: Fixture<S>) {
 
 /// Index: it agrees with the records whatever was done at once.
 pub async fn index_agrees_with_the_records_after_a_storm<S: SessionIndex>(at: Fixture<S>) {
-    const SUBJECTS: [Option<&str>; 4] = [None, Some("a"), Some("b"), Some("c")];
     let mut keys = Vec::new();
-    for _ in 0..16 {
+    for _ in 0..6 {
         keys.push(at.created().await.key);
     }
-    let later = at.time.later();
-    let storm = |seed: usize| {
-        let (store, keys, template) = (Arc::clone(&at.store), keys.clone(), at.record());
-        tokio::spawn(async move {
-            for step in 0..60 {
-                // A walk over keys, calls and subjects that differs from actor to actor.
-                let n = (seed * 7919 + step * 104_729) ^ (step * seed);
-                let key = keys[n % keys.len()];
-                let subject = SUBJECTS[(n / 5) % 4].map(Arc::from);
-                let fresh = Record {
-                    key,
-                    subject,
-                    ..rewritten(&template, b"storm")
-                };
-                match n / 3 % 6 {
-                    0 => drop(store.delete(&key).await.expect("delete")),
-                    1 => drop(store.create(&fresh).await.expect("create")),
-                    2 => {
-                        let at = later.saturating_add(Duration::from_millis(n as u64 % 1000));
-                        if let Some(now) = store.load(&key).await.expect("load") {
-                            let _ = store.touch(&key, now.revision, at).await.expect("touch");
-                        }
+    for round in 0..10 {
+        let actors: Vec<_> = (0..8)
+            .map(|actor| {
+                let (store, keys, template) = (Arc::clone(&at.store), keys.clone(), at.record());
+                let mut chance = Chance::new(round * 8 + actor);
+                tokio::spawn(async move {
+                    for _ in 0..8 {
+                        let key = keys[chance.below(keys.len())];
+                        any_change(&*store, key, &template, &mut chance).await;
                     }
-                    3 => drop(store.delete_subject("a", Some(&key)).await.expect("delete")),
-                    _ => {
-                        if let Some(now) = store.load(&key).await.expect("load") {
-                            let _ = store.update(now.revision, &fresh).await.expect("update");
-                        }
-                    }
-                }
-            }
-        })
-    };
-    for actor in (0..8).map(storm).collect::<Vec<_>>() {
-        actor.await.expect("an actor");
+                })
+            })
+            .collect();
+        for actor in actors {
+            actor.await.expect("an actor");
+        }
+        assert_agrees(&at, &keys).await;
     }
+}
+
+async fn any_change<S: SessionIndex>(
+    store: &S,
+    key: SessionKey,
+    template: &Record,
+    chance: &mut Chance,
+) {
+    const SUBJECTS: [Option<&str>; 4] = [None, Some("a"), Some("b"), Some("c")];
+    let next = Record {
+        key,
+        subject: SUBJECTS[chance.below(4)].map(Arc::from),
+        ..rewritten(template, b"storm")
+    };
+    match chance.below(8) {
+        0 => drop(store.delete(&key).await.expect("delete")),
+        1 => drop(store.delete_subject("a", Some(&key)).await.expect("delete")),
+        2 => drop(store.create(&next).await.expect("create")),
+        kind => match store.load(&key).await.expect("load") {
+            None => drop(store.create(&next).await.expect("create")),
+            Some(now) if kind == 3 => {
+                let later = now.expires_at.saturating_add(Duration::from_millis(7));
+                let _ = store.touch(&key, now.revision, later).await.expect("touch");
+            }
+            Some(now) => drop(store.update(now.revision, &next).await.expect("update")),
+        },
+    }
+}
+
+async fn assert_agrees<S: SessionIndex>(at: &Fixture<S>, keys: &[SessionKey]) {
     let mut live = BTreeMap::<Option<Arc<str>>, BTreeSet<SessionKey>>::new();
     let mut count = 0;
-    for key in &keys {
+    for key in keys {
         if let Some(record) = at.load(key).await {
             live.entry(record.subject).or_default().insert(*key);
             count += 1;
         }
     }
     for subject in ["a", "b", "c"] {
-        let expected = live
-            .get(&Some(Arc::from(subject)))
-            .cloned()
-            .unwrap_or_default();
+        let expected = live.remove(&Some(Arc::from(subject))).unwrap_or_default();
         assert_eq!(at.keys_of(subject).await, expected, "{subject}");
     }
     assert_eq!(at.store.count().await.expect("count"), count);
@@ -341,4 +350,46 @@ pub async fn index_delete_of_a_subject_counts_live_records<S: SessionIndex>(at: 
     assert_eq!(ended, 1);
     assert_eq!(at.load(&moved.key).await, Some(moved));
     assert_eq!(at.store.count().await.expect("count"), 1);
+}
+
+/// Index: three hundred records of one subject are listed, scanned, counted and ended.
+pub async fn index_of_many_records_is_whole<S: SessionIndex>(at: Fixture<S>) {
+    const RECORDS: usize = 300;
+    let mut keys = BTreeSet::new();
+    for _ in 0..RECORDS {
+        keys.insert(at.of("zoë").await.key);
+    }
+    let yan = at.of("yan").await;
+    assert_eq!(at.keys_of("zoë").await, keys);
+    assert_eq!(at.scanned().await.len(), RECORDS + 1);
+    assert_eq!(at.store.count().await.expect("count"), RECORDS as u64 + 1);
+    let kept = keys.pop_first();
+    let ended = at.store.delete_subject("zoë", kept.as_ref()).await;
+    assert_eq!(ended.expect("delete"), RECORDS - 1);
+    assert_eq!(at.keys_of("zoë").await, kept.into_iter().collect());
+    assert_eq!(at.load(&yan.key).await, Some(yan));
+}
+
+/// Delete of a subject: a session that signs in as somebody else meanwhile is that one's.
+pub async fn race_of_a_sign_in_and_the_end_of_a_subject<S: SessionIndex>(at: Fixture<S>) {
+    for round in 0..16 {
+        let record = at.of("zoë").await;
+        let moved = Record {
+            subject: Some(Arc::from("yan")),
+            ..rewritten(&record, b"yan's")
+        };
+        let ending = {
+            let store = Arc::clone(&at.store);
+            tokio::spawn(async move { store.delete_subject("zoë", None).await })
+        };
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        let answer = at.store.update(record.revision, &moved).await;
+        let updated = answer.expect("update") == Update::Updated;
+        let ended = ending.await.expect("an actor").expect("delete");
+        assert_eq!(at.load(&record.key).await.is_some(), updated);
+        assert_eq!(ended, usize::from(!updated));
+        at.store.delete_subject("yan", None).await.expect("delete");
+    }
 }

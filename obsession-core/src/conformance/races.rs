@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::{Fixture, rewritten};
-use crate::{Create, Delete, Record, SessionStore, Touch, Update};
+use super::{Fixture, Time, rewritten};
+use crate::{Create, Delete, Record, SessionStore, Timestamp, Touch, Update};
 
 const ACTORS: usize = 16;
 const ROUNDS: usize = 8;
@@ -170,41 +170,72 @@ pub async fn race_of_touch_and_delete_ends_deleted<S: SessionStore>(at: Fixture<
 
 /// Cleanup: a record whose touch was acknowledged is live, however close cleanup came.
 pub async fn race_of_touch_and_cleanup_keeps_what_was_touched<S: SessionStore>(at: Fixture<S>) {
-    for _ in 0..ROUNDS {
-        let soon = at.time.soon();
-        let later = at.time.later();
-        let record = Record {
-            expires_at: soon,
-            ..at.record()
-        };
+    for round in 0..2 * ROUNDS {
+        let (record, later) = (at.expiring(), at.time.later());
         at.create(&record).await;
-        let time = at.time.clone();
         let touched = race(&at.store, ACTORS, |n, store| {
-            let (key, revision, time) = (record.key, record.revision, time.clone());
+            let (record, time) = (record.clone(), at.time.clone());
             async move {
-                match n % 4 {
+                match n % 8 {
                     0 => {
-                        let touched = store.touch(&key, revision, later).await;
-                        touched.expect("touch") == Touch::Touched
+                        let touched = store.touch(&record.key, record.revision, later).await;
+                        return touched.expect("touch") == Touch::Touched;
+                    }
+                    1 => reach_after(round, &time, record.expires_at).await,
+                    _ => drop(store.delete_expired(10).await.expect("cleanup")),
+                }
+                false
+            }
+        })
+        .await;
+        at.time.reach(record.expires_at).await;
+        at.cleanup().await;
+        let live = at.load(&record.key).await.is_some();
+        let touched = touched.contains(&true);
+        assert_eq!(live, touched, "touched and live are the same");
+    }
+}
+
+/// Lets the others go on for a while, and makes it late then.
+async fn reach_after(turns: usize, time: &Time, at: Timestamp) {
+    for _ in 0..turns {
+        tokio::task::yield_now().await;
+    }
+    time.reach(at).await;
+}
+
+/// Live or absent: what a load has found absent no touch brings back, however close they came.
+pub async fn race_of_touch_and_deadline_has_one_outcome<S: SessionStore>(at: Fixture<S>) {
+    for round in 0..2 * ROUNDS {
+        let (record, later) = (at.expiring(), at.time.later());
+        at.create(&record).await;
+        let absent = race(&at.store, ACTORS, |n, store| {
+            let (record, time) = (record.clone(), at.time.clone());
+            async move {
+                match n % 8 {
+                    0 => {
+                        let touched = store.touch(&record.key, record.revision, later).await;
+                        touched.expect("touch") == Touch::Gone
                     }
                     1 => {
-                        time.reach(soon).await;
-                        false
+                        reach_after(round, &time, record.expires_at).await;
+                        store.load(&record.key).await.expect("load").is_none()
                     }
                     _ => {
-                        store.delete_expired(10).await.expect("cleanup");
-                        false
+                        let mut absent = false;
+                        for _ in 0..8 {
+                            absent |= store.load(&record.key).await.expect("load").is_none();
+                        }
+                        absent
                     }
                 }
             }
         })
         .await;
-        time.reach(soon).await;
         let live = at.load(&record.key).await.is_some();
-        assert_eq!(
-            live,
-            touched.contains(&true),
-            "touched and live are the same"
+        assert!(
+            !live || !absent.contains(&true),
+            "it was absent, and is live again"
         );
     }
 }
@@ -323,37 +354,33 @@ pub async fn race_of_updates_and_touches_loses_no_write<S: SessionStore>(at: Fix
 
 /// Cleanup: a record whose update was acknowledged is live, however close cleanup came.
 pub async fn race_of_update_and_cleanup_keeps_what_was_updated<S: SessionStore>(at: Fixture<S>) {
-    for _ in 0..ROUNDS {
-        let record = at.expiring();
-        let (soon, later) = (record.expires_at, at.time.later());
+    for round in 0..2 * ROUNDS {
+        let (record, later) = (at.expiring(), at.time.later());
         at.create(&record).await;
-        let updated = race(&at.store, ACTORS, |n, store| {
+        let updated = race(&at.store, 8, |n, store| {
             let (record, time) = (record.clone(), at.time.clone());
             async move {
-                match n % 8 {
+                match n {
                     0 => {
                         let next = Record {
                             expires_at: later,
                             ..rewritten(&record, b"in time")
                         };
-                        let answer = store.update(record.revision, &next).await.expect("update");
-                        return answer == Update::Updated;
+                        let answer = store.update(record.revision, &next).await;
+                        return answer.expect("update") == Update::Updated;
                     }
-                    1 => time.reach(soon).await,
+                    1 => reach_after(round, &time, record.expires_at).await,
                     _ => drop(store.delete_expired(10).await.expect("cleanup")),
                 }
                 false
             }
         })
         .await;
-        at.time.reach(soon).await;
+        at.time.reach(record.expires_at).await;
         at.cleanup().await;
         let live = at.load(&record.key).await.is_some();
-        assert_eq!(
-            live,
-            updated.contains(&true),
-            "updated and live are the same"
-        );
+        let updated = updated.contains(&true);
+        assert_eq!(live, updated, "updated and live are the same");
     }
 }
 

@@ -13,9 +13,6 @@ use super::report::{Outcome, Report, Verdict};
 use super::time::Time;
 use crate::{SessionIndex, SessionStore};
 
-/// How long a case may take.
-const TIME_LIMIT: Duration = Duration::from_secs(120);
-
 /// Runs every case that a [`SessionStore`] must pass, each on a store of its own from `make`, and
 /// says how each went.
 ///
@@ -196,12 +193,11 @@ where
     let runtime = runtime();
     let ended = runtime.block_on(async {
         let time = Time::new();
-        let fixture = make(time.clone())
-            .await
-            .into_setup()
-            .into_fixture(time, &calls);
-        let running = tokio::spawn((case.run)(fixture));
-        tokio::time::timeout(TIME_LIMIT, running).await
+        let setup: Setup<S> = make(time.clone()).await.into_setup();
+        let limit = setup.limit();
+        let running = tokio::spawn((case.run)(setup.into_fixture(time, &calls)));
+        let ended = tokio::time::timeout(limit, running).await;
+        ended.map_err(|_| limit)
     });
     // What a case has left behind does not hold the others up.
     runtime.shutdown_background();
@@ -212,8 +208,8 @@ where
             let said = panic.map_or_else(|error| error.to_string(), |panic| message(&*panic));
             Verdict::Failed(explanation(case, &calls, &said))
         }
-        Err(_) => {
-            let said = format!("it did not end within {TIME_LIMIT:?}");
+        Err(limit) => {
+            let said = format!("it did not end within {limit:?}");
             Verdict::TimedOut(explanation(case, &calls, &said))
         }
     };

@@ -218,3 +218,16 @@ pub async fn update_leaves_others_alone<S: SessionStore>(at: Fixture<S>) {
     assert_eq!(at.load(&other.key).await, Some(other));
     assert_eq!(at.load(&one.key).await, Some(next));
 }
+
+/// Live or absent: a retry of a write to what has expired is told so.
+pub async fn update_again_of_what_has_expired_is_gone<S: SessionStore>(at: Fixture<S>) {
+    let record = at.created().await;
+    let ending = Record {
+        expires_at: at.time.soon(),
+        ..rewritten(&record, b"ending")
+    };
+    at.update(record.revision, &ending).await;
+    at.time.reach(ending.expires_at).await;
+    let again = at.store.update(record.revision, &ending).await;
+    assert_eq!(again.expect("update"), Update::Gone);
+}

@@ -57,8 +57,16 @@ impl Sessions {
     }
 
     pub(super) fn load(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
-        let now = self.clock.now();
-        Ok(self.read(key)?.filter(|record| record.is_live(now)))
+        match self.read(key)? {
+            Some(record) if !record.is_live(self.clock.now()) => {
+                // A touch that began before the deadline may be on its way, and with it the record
+                // would be back after it was said to be absent.
+                let _turn = self.turn(key);
+                let now = self.clock.now();
+                Ok(self.read(key)?.filter(|record| record.is_live(now)))
+            }
+            found => Ok(found),
+        }
     }
 
     pub(super) fn create(&self, record: &Record) -> Result<Create, StoreError> {

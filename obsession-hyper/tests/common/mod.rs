@@ -4,108 +4,21 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_trait::async_trait;
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, Request, Response};
 use hyper::service::{Service, service_fn};
-use obsession_core::{
-    Create, Delete, MemoryStore, Record, Revision, Session, SessionId, SessionKey, SessionManager,
-    SessionStore, StoreError, Timestamp, Touch, Update,
-};
+use obsession_core::conformance::Faulty;
+use obsession_core::{MemoryStore, Session, SessionId, SessionManager};
 use obsession_hyper::{Cookie, SessionBody, SessionService};
 
 pub(crate) type Answer = Response<SessionBody<String>>;
 
 /// A memory store whose calls are seen, and which can be broken.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    store: MemoryStore,
-    calls: Mutex<Vec<&'static str>>,
-    broken: AtomicBool,
-    slow: AtomicBool,
-}
-
-impl Seen {
-    /// The calls since this was last asked.
-    pub(crate) fn calls(&self) -> Vec<&'static str> {
-        std::mem::take(&mut self.calls.lock().unwrap())
-    }
-
-    pub(crate) fn set_broken(&self, broken: bool) {
-        self.broken.store(broken, Ordering::SeqCst);
-    }
-
-    /// Makes every call wait once before and once after it takes effect.
-    pub(crate) fn set_slow(&self, slow: bool) {
-        self.slow.store(slow, Ordering::SeqCst);
-    }
-
-    pub(crate) fn records(&self) -> usize {
-        self.store.len()
-    }
-
-    async fn call<T>(
-        &self,
-        name: &'static str,
-        call: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        self.calls.lock().unwrap().push(name);
-        if self.broken.load(Ordering::SeqCst) {
-            return Err(StoreError::not_applied("the test has broken this store"));
-        }
-        self.pause().await;
-        let answer = call.await;
-        self.pause().await;
-        answer
-    }
-
-    async fn pause(&self) {
-        if self.slow.load(Ordering::SeqCst) {
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-#[async_trait]
-impl SessionStore for Seen {
-    async fn load(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
-        self.call("load", self.store.load(key)).await
-    }
-
-    async fn create(&self, record: &Record) -> Result<Create, StoreError> {
-        self.call("create", self.store.create(record)).await
-    }
-
-    async fn update(&self, expected: Revision, record: &Record) -> Result<Update, StoreError> {
-        self.call("update", self.store.update(expected, record))
-            .await
-    }
-
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-    ) -> Result<Touch, StoreError> {
-        self.call("touch", self.store.touch(key, expected, expires_at))
-            .await
-    }
-
-    async fn delete(&self, key: &SessionKey) -> Result<Delete, StoreError> {
-        self.call("delete", self.store.delete(key)).await
-    }
-
-    async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
-        self.call("delete_expired", self.store.delete_expired(limit))
-            .await
-    }
-}
+pub(crate) type Seen = Faulty<MemoryStore>;
 
 pub(crate) fn seen() -> (Arc<Seen>, SessionManager) {
-    let store = Arc::new(Seen::default());
+    let store = Arc::new(Faulty::new(MemoryStore::new()));
     (Arc::clone(&store), SessionManager::new(store))
 }
 

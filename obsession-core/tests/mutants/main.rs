@@ -1,0 +1,165 @@
+//! Deliberately broken stores, each with one bug that real stores have had. The suite must catch each
+//! of them, by the case that is there for it, and each of its cases must catch one.
+//!
+//! `cargo test -p obsession-core --test mutants [part of a name]` prints which case caught which.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod bug;
+mod bytes;
+mod caches;
+mod cleanups;
+mod creates;
+mod durability;
+mod ends;
+mod entries;
+mod lists;
+mod races;
+mod servers;
+mod sound;
+mod touches;
+mod unflushed;
+mod updates;
+mod walks;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use bug::{Entry, NoBug};
+use obsession_core::conformance::{Report, Verdict};
+
+fn mutants() -> Vec<Entry> {
+    [
+        creates::all(),
+        updates::all(),
+        bytes::all(),
+        touches::all(),
+        ends::all(),
+        cleanups::all(),
+        lists::all(),
+        entries::all(),
+        walks::all(),
+        races::all(),
+        durability::all(),
+        servers::all(),
+        caches::all(),
+    ]
+    .concat()
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    let wanted = arguments.iter().find(|argument| !argument.starts_with('-'));
+    let is_wanted = |entry: &Entry| wanted.is_none_or(|part| entry.name.contains(part.as_str()));
+    let chosen: Vec<_> = mutants().into_iter().filter(is_wanted).collect();
+    // Cases fail here by the thousand, and that is what they are to do.
+    std::panic::set_hook(Box::new(|_| {}));
+
+    let start = Instant::now();
+    let mut faults = Vec::new();
+    let sound = Entry::of::<NoBug>().run();
+    for failure in sound.failures() {
+        faults.push(format!("the sound store fails {}", failure.case));
+    }
+    faults.extend(unknown_cases(&chosen, &sound));
+    let reports = run(&chosen);
+    print!("{}", table(&chosen, &reports, &mut faults));
+    if wanted.is_none() {
+        faults.extend(toothless(&sound, &reports));
+    }
+    println!(
+        "\n{} mutants, {} cases, {:.1} s",
+        chosen.len(),
+        sound.outcomes.len(),
+        start.elapsed().as_secs_f64()
+    );
+    if faults.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("\nmutants FAILED\n{}", faults.join("\n"));
+    ExitCode::FAILURE
+}
+
+/// Runs the suite on each, a few at a time: the cases that drop calls mostly wait.
+fn run(mutants: &[Entry]) -> Vec<Report> {
+    let next = AtomicUsize::new(0);
+    let reports = Mutex::new(BTreeMap::new());
+    let workers = 4 * std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(mutant) = mutants.get(n) else { break };
+                    let report = mutant.run();
+                    reports.lock().unwrap().insert(n, report);
+                }
+            });
+        }
+    });
+    reports.into_inner().unwrap().into_values().collect()
+}
+
+fn failed(report: &Report) -> BTreeSet<&'static str> {
+    let failed = report
+        .outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
+    failed.map(|outcome| outcome.case).collect()
+}
+
+/// Which case caught which mutant; what was not caught as it should be goes to `faults`.
+fn table(mutants: &[Entry], reports: &[Report], faults: &mut Vec<String>) -> String {
+    let mut text = format!("{:34}  {:66}  others\n", "mutant", "caught by");
+    for (mutant, report) in mutants.iter().zip(reports) {
+        let cases = failed(report);
+        let caught = cases.contains(mutant.caught_by);
+        let by = if caught { mutant.caught_by } else { "-" };
+        let others = cases.len() - usize::from(caught);
+        let _ = writeln!(text, "{:34}  {by:66}  {others:6}", mutant.name);
+        if !caught {
+            let instead = if cases.is_empty() {
+                "survives".to_owned()
+            } else {
+                format!("is caught by {cases:?} alone")
+            };
+            faults.push(format!(
+                "{} {instead}, not by {}",
+                mutant.name, mutant.caught_by
+            ));
+        }
+    }
+    text
+}
+
+/// The names that the mutants have for cases are of cases.
+fn unknown_cases(mutants: &[Entry], sound: &Report) -> Vec<String> {
+    let known: BTreeSet<_> = sound.outcomes.iter().map(|outcome| outcome.case).collect();
+    let unknown = mutants
+        .iter()
+        .filter(|mutant| !known.contains(mutant.caught_by));
+    unknown
+        .map(|mutant| format!("there is no case {}", mutant.caught_by))
+        .collect()
+}
+
+/// A case that no mutant fails shows nothing.
+fn toothless(sound: &Report, reports: &[Report]) -> Vec<String> {
+    let biting: BTreeSet<_> = reports.iter().flat_map(failed).collect();
+    let all = sound.outcomes.iter();
+    let toothless = all.filter(|outcome| !biting.contains(outcome.case));
+    toothless
+        .map(|outcome| format!("no mutant fails {}", outcome.case))
+        .collect()
+}
