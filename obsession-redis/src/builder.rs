@@ -1,5 +1,6 @@
 //! How a store is configured and opened.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +10,15 @@ use redis::Client;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
+use redis::io::AsyncDNSResolver;
 use redis::sentinel::SentinelClient;
 
-use crate::dial::{Connection, Dialer, Target};
+use crate::dial::{Connection, Dialer, Manner, Resolver, Target};
 use crate::layout::Keys;
 use crate::line::{Line, Wait};
 use crate::store::Shared;
 use crate::url::{self, Place};
-use crate::{ConnectError, RedisStore};
+use crate::{ConnectError, RedisStore, once};
 
 /// Where Redis is: a URL, a client of the `redis` crate, or a connection that is ready.
 ///
@@ -37,7 +39,13 @@ enum Kind {
 
 impl Source {
     /// Any connection to one server that can be shared by cloning it.
+    ///
+    /// It must not send a command again that may have been carried out. Those of the `redis` crate do
+    /// not, its connection manager included.
     pub fn ready(connection: impl ConnectionLike + Clone + Send + Sync + 'static) -> Self {
+        if let Some(cluster) = (&connection as &dyn Any).downcast_ref::<ClusterConnection>() {
+            return Self::from(cluster.clone());
+        }
         Self(Kind::Ready(Connection::Ready(Box::new(connection))))
     }
 }
@@ -82,6 +90,7 @@ impl From<MultiplexedConnection> for Source {
 
 /// It must come from a client that was built with `retries(0)`: with more, the `redis` crate sends a
 /// write again of which nobody knows whether it was applied, and an update can then be made twice.
+/// Connecting tries it, with a script that counts on a key under the prefix, and refuses the others.
 /// With RESP3, which a builder that is handed over has set, it notices lost connections in time.
 impl From<ClusterConnection> for Source {
     fn from(connection: ClusterConnection) -> Self {
@@ -97,13 +106,13 @@ impl fmt::Debug for Source {
 }
 
 /// Configures a [`RedisStore`].
-#[derive(Debug)]
 #[must_use]
 pub struct RedisStoreBuilder {
     source: Source,
     prefix: String,
     deadline: Duration,
     wait: Option<Wait>,
+    resolver: Option<Resolver>,
     clock: Arc<dyn Clock>,
 }
 
@@ -114,6 +123,7 @@ impl RedisStoreBuilder {
             prefix: "session:".to_owned(),
             deadline: Duration::from_secs(1),
             wait: None,
+            resolver: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -149,6 +159,16 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// Looks host names up with this; with the operating system unless set.
+    ///
+    /// A name is looked up for every new connection: to the server, to the master that Sentinels
+    /// name, to a node of a Cluster. Those of the Sentinels themselves are left to the operating
+    /// system, and connections that are handed over to whoever made them.
+    pub fn resolver(mut self, resolver: impl AsyncDNSResolver) -> Self {
+        self.resolver = Some(Resolver(Arc::new(resolver)));
+        self
+    }
+
     /// The clock by which deadlines become times to live; the operating system's unless set.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -164,23 +184,33 @@ impl RedisStoreBuilder {
         if self.prefix.contains(['{', '}']) {
             return Err(ConnectError::Prefix);
         }
-        let patience = self.deadline;
+        let manner = Manner {
+            patience: self.deadline,
+            resolver: self.resolver,
+        };
         let Place { target, cluster } = match self.source.0 {
-            Kind::Url(url) => url::parse(&url, patience)?,
+            Kind::Url(url) => url::parse(&url, &manner)?,
             Kind::Server(client) => Place::one(Target::Server(client)),
-            Kind::Sentinel(client) => Place::one(Target::Sentinel(tokio::sync::Mutex::new(client))),
+            Kind::Sentinel(client) => Place::one(Target::Sentinel {
+                client: tokio::sync::Mutex::new(client),
+                // It does not say which protocol it has been told to speak.
+                resp3: false,
+            }),
             Kind::Ready(connection) => Place::one(Target::Ready(connection)),
             Kind::Cluster(builder) => Place {
-                target: Target::Cluster(url::careful(builder, patience)?),
+                target: Target::Cluster(url::careful(builder, &manner)?),
                 cluster: true,
             },
-            Kind::ReadyCluster(connection) => Place {
-                target: Target::Ready(Connection::Cluster(connection)),
-                cluster: true,
-            },
+            Kind::ReadyCluster(connection) => {
+                once::check(connection.clone(), &self.prefix, &manner).await?;
+                Place {
+                    target: Target::Ready(Connection::Cluster(connection)),
+                    cluster: true,
+                }
+            }
         };
         let target = Arc::new(target);
-        let dial = || Dialer::new(Arc::clone(&target), patience);
+        let dial = || Dialer::new(Arc::clone(&target), manner.clone());
         let line = Line::new(dial(), self.deadline, cluster);
         line.connect().await?;
         let ending = match self.wait {
@@ -196,5 +226,17 @@ impl RedisStoreBuilder {
                 clock: self.clock,
             }),
         })
+    }
+}
+
+impl fmt::Debug for RedisStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStoreBuilder")
+            .field("source", &self.source)
+            .field("prefix", &self.prefix)
+            .field("deadline", &self.deadline)
+            .field("wait", &self.wait)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
     }
 }

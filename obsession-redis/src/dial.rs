@@ -1,6 +1,8 @@
 //! The one connection that all calls share, and how it is made again.
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,9 +10,11 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, SingleNodeRoutingInfo, SlotAddr};
+use redis::io::AsyncDNSResolver;
 use redis::sentinel::SentinelClient;
 use redis::{
-    Arg, AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value,
+    Arg, AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, PushInfo, PushKind, RedisError,
+    RedisFuture, RedisResult, Value,
 };
 use tokio::sync::watch;
 
@@ -88,36 +92,88 @@ fn route(cmd: &Cmd) -> Option<Route> {
 pub(crate) enum Target {
     Server(Client),
     /// Asked for the master at every dial.
-    Sentinel(tokio::sync::Mutex<SentinelClient>),
+    Sentinel {
+        client: tokio::sync::Mutex<SentinelClient>,
+        /// Whether the master is spoken to in RESP3.
+        resp3: bool,
+    },
     Cluster(ClusterClient),
     /// The application looks after it.
     Ready(Connection),
 }
 
+/// How to dial.
+#[derive(Clone)]
+pub(crate) struct Manner {
+    pub(crate) patience: Duration,
+    /// What to look names up with, if not with the operating system.
+    pub(crate) resolver: Option<Resolver>,
+}
+
+/// Looks host names up.
+#[derive(Clone)]
+pub(crate) struct Resolver(pub(crate) Arc<dyn AsyncDNSResolver>);
+
+impl AsyncDNSResolver for Resolver {
+    fn resolve<'a, 'b: 'a>(
+        &'a self,
+        host: &'b str,
+        port: u16,
+    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
+        self.0.resolve(host, port)
+    }
+}
+
 impl Target {
-    async fn dial(&self, patience: Duration) -> RedisResult<Connection> {
-        let config = || {
-            AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(patience))
+    async fn dial(&self, manner: &Manner) -> RedisResult<Live> {
+        let closed = Arc::new(AtomicBool::new(false));
+        let config = |resp3| {
+            let mut config = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(manner.patience))
                 // Calls have a deadline of their own, which says whether they were sent.
-                .set_response_timeout(None)
+                .set_response_timeout(None);
+            if let Some(resolver) = &manner.resolver {
+                config = config.set_dns_resolver(resolver.clone());
+            }
+            if resp3 {
+                let closed = Arc::clone(&closed);
+                config = config.set_push_sender(move |push: PushInfo| {
+                    if push.kind == PushKind::Disconnection {
+                        closed.store(true, Ordering::Release);
+                    }
+                    Ok::<(), redis::aio::SendError>(())
+                });
+            }
+            config
         };
-        match self {
+        let connection = match self {
             // The name of the host is looked up anew each time.
-            Self::Server(client) => client
-                .get_multiplexed_async_connection_with_config(&config())
-                .await
-                .map(Connection::One),
-            Self::Sentinel(client) => client
+            Self::Server(client) => {
+                let settings = client.get_connection_info().redis_settings();
+                let config = config(settings.protocol().supports_resp3());
+                client
+                    .get_multiplexed_async_connection_with_config(&config)
+                    .await
+                    .map(Connection::One)?
+            }
+            Self::Sentinel { client, resp3 } => client
                 .lock()
                 .await
-                .get_async_connection_with_config(&config())
+                .get_async_connection_with_config(&config(*resp3))
                 .await
-                .map(Connection::One),
-            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
-            Self::Ready(connection) => Ok(connection.clone()),
-        }
+                .map(Connection::One)?,
+            Self::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
+            Self::Ready(connection) => connection.clone(),
+        };
+        Ok(Live { connection, closed })
     }
+}
+
+/// A connection, and whether its other end has closed it. Only with RESP3 that is known before
+/// something is sent on it, and not of a Cluster, which looks after that itself.
+struct Live {
+    connection: Connection,
+    closed: Arc<AtomicBool>,
 }
 
 /// Keeps a connection and makes it anew, once for all who wait.
@@ -126,23 +182,23 @@ pub(crate) struct Dialer(Arc<Shared>);
 
 struct Shared {
     target: Arc<Target>,
-    patience: Duration,
+    manner: Manner,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    current: Option<Connection>,
+    current: Option<Live>,
     /// How many connections there have been.
     generation: u64,
     dialing: Option<watch::Receiver<Option<RedisResult<()>>>>,
 }
 
 impl Dialer {
-    pub(crate) fn new(target: Arc<Target>, patience: Duration) -> Self {
+    pub(crate) fn new(target: Arc<Target>, manner: Manner) -> Self {
         Self(Arc::new(Shared {
             target,
-            patience,
+            manner,
             state: Mutex::default(),
         }))
     }
@@ -152,8 +208,11 @@ impl Dialer {
         loop {
             let mut dialing = {
                 let mut state = self.state();
-                if let Some(connection) = &state.current {
-                    return Ok((connection.clone(), state.generation));
+                if let Some(live) = &state.current {
+                    if !live.closed.load(Ordering::Acquire) {
+                        return Ok((live.connection.clone(), state.generation));
+                    }
+                    state.current = None;
                 }
                 self.start(&mut state)
             };
@@ -196,11 +255,11 @@ impl Dialer {
         state.dialing = Some(dialing.clone());
         let dialer = self.clone();
         tokio::spawn(async move {
-            let made = dialer.0.target.dial(dialer.0.patience).await;
+            let made = dialer.0.target.dial(&dialer.0.manner).await;
             let mut state = dialer.state();
             state.dialing = None;
-            let outcome = made.map(|connection| {
-                state.current = Some(connection);
+            let outcome = made.map(|live| {
+                state.current = Some(live);
                 state.generation += 1;
             });
             drop(state);
@@ -222,7 +281,7 @@ impl fmt::Debug for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match *self.0.target {
             Target::Server(_) => "server",
-            Target::Sentinel(_) => "sentinel",
+            Target::Sentinel { .. } => "sentinel",
             Target::Cluster(_) => "cluster",
             Target::Ready(_) => "ready",
         };

@@ -19,6 +19,9 @@ pub enum ConnectError {
     NoTls,
     /// The prefix has a brace, which would decide where a Cluster keeps the sessions.
     Prefix,
+    /// The connection to a Cluster that was handed over sends commands again by itself. It has to come
+    /// from a client that was built with `retries(0)`.
+    Retries,
     /// Redis could not be reached, or refused the connection.
     Redis(RedisError),
 }
@@ -29,6 +32,7 @@ impl fmt::Display for ConnectError {
             Self::Url { reason } => write!(f, "not a URL of Redis: {reason}"),
             Self::NoTls => f.write_str("TLS is not in this build; enable the feature `tls`"),
             Self::Prefix => f.write_str("the prefix of the keys has a brace"),
+            Self::Retries => f.write_str("the connection to the Cluster sends commands again"),
             Self::Redis(_) => f.write_str("Redis could not be reached"),
         }
     }

@@ -7,6 +7,7 @@ mod error;
 mod index;
 mod layout;
 mod line;
+mod once;
 mod scripts;
 mod store;
 mod url;

@@ -1,14 +1,12 @@
 //! From a URL to where connections come from.
 
-use std::time::Duration;
-
 use percent_encoding::percent_decode_str;
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, TlsMode};
 
 use crate::ConnectError;
-use crate::dial::Target;
+use crate::dial::{Manner, Target};
 
 /// Where Redis is.
 pub(crate) struct Place {
@@ -37,7 +35,7 @@ struct Parts<'a> {
 
 /// What a URL leads to, of any of the kinds that [`RedisStore::connect`](crate::RedisStore::connect)
 /// names.
-pub(crate) fn parse(url: &str, patience: Duration) -> Result<Place, ConnectError> {
+pub(crate) fn parse(url: &str, manner: &Manner) -> Result<Place, ConnectError> {
     let (scheme, rest) = url.split_once("://").ok_or(wrong("it has no scheme"))?;
     let (tls, kind) = match scheme.split_once('+').unwrap_or((scheme, "")) {
         ("redis" | "valkey", kind) => (false, kind),
@@ -49,10 +47,10 @@ pub(crate) fn parse(url: &str, patience: Duration) -> Result<Place, ConnectError
     }
     let parts = Parts::split(tls, rest)?;
     match kind {
-        "" => Ok(Place::one(Target::Server(Client::open(url)?))),
+        "" => Ok(Place::one(Target::Server(server(url, &parts)?))),
         "sentinel" => Ok(Place::one(sentinel(&parts)?)),
         "cluster" => {
-            let target = Target::Cluster(cluster(&parts, patience)?);
+            let target = Target::Cluster(cluster(&parts, manner)?);
             Ok(Place {
                 target,
                 cluster: true,
@@ -68,9 +66,13 @@ pub(crate) fn parse(url: &str, patience: Duration) -> Result<Place, ConnectError
 /// out: an increment would then be seen as somebody else's, and made a second time. It speaks RESP3,
 /// because only then does it notice a lost connection before something is sent on it.
 pub(crate) fn careful(
-    builder: ClusterClientBuilder,
-    patience: Duration,
+    mut builder: ClusterClientBuilder,
+    manner: &Manner,
 ) -> Result<ClusterClient, ConnectError> {
+    let patience = manner.patience;
+    if let Some(resolver) = &manner.resolver {
+        builder = builder.async_dns_resolver(resolver.clone());
+    }
     let client = builder
         .retries(0)
         .use_protocol(ProtocolVersion::RESP3)
@@ -135,6 +137,16 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// One server's client, which speaks RESP3 unless the URL says otherwise.
+fn server(url: &str, parts: &Parts<'_>) -> Result<Client, ConnectError> {
+    let mut info = url.into_connection_info()?;
+    if parts.query("protocol").is_none() {
+        let settings = info.redis_settings().clone();
+        info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
+    }
+    Ok(Client::open(info)?)
+}
+
 fn sentinel(parts: &Parts<'_>) -> Result<Target, ConnectError> {
     parts.only(&["master", "sentinel_username", "sentinel_password"])?;
     let name = parts.query("master").filter(|name| !name.is_empty());
@@ -156,18 +168,22 @@ fn sentinel(parts: &Parts<'_>) -> Result<Target, ConnectError> {
     }
     // The host is a stand-in: the sentinels say where the master is.
     let master = parts.info(parts.credentials, "localhost", parts.path)?;
-    let mut node = SentinelNodeConnectionInfo::default()
-        .set_redis_connection_info(master.redis_settings().clone());
+    let settings = master.redis_settings().clone();
+    let settings = settings.set_protocol(ProtocolVersion::RESP3);
+    let mut node = SentinelNodeConnectionInfo::default().set_redis_connection_info(settings);
     if parts.tls {
         node = node.set_tls_mode(TlsMode::Secure);
     }
     // Without TLS the function takes a `String` and nothing else.
     let name = String::from(name);
     let client = SentinelClient::build(sentinels, name, Some(node), SentinelServerType::Master)?;
-    Ok(Target::Sentinel(tokio::sync::Mutex::new(client)))
+    Ok(Target::Sentinel {
+        client: tokio::sync::Mutex::new(client),
+        resp3: true,
+    })
 }
 
-fn cluster(parts: &Parts<'_>, patience: Duration) -> Result<ClusterClient, ConnectError> {
+fn cluster(parts: &Parts<'_>, manner: &Manner) -> Result<ClusterClient, ConnectError> {
     parts.only(&[])?;
     if !matches!(parts.path, "" | "/" | "/0") {
         return Err(wrong("a Cluster has no numbered databases"));
@@ -176,7 +192,7 @@ fn cluster(parts: &Parts<'_>, patience: Duration) -> Result<ClusterClient, Conne
     for host in &parts.hosts {
         nodes.push(parts.info(parts.credentials, &with_port(host, 6379), "")?);
     }
-    careful(ClusterClientBuilder::new(nodes), patience)
+    careful(ClusterClientBuilder::new(nodes), manner)
 }
 
 fn with_port(host: &str, port: u16) -> String {
@@ -211,8 +227,13 @@ const fn wrong(reason: &'static str) -> ConnectError {
 mod tests {
     use super::*;
 
+    const MANNER: Manner = Manner {
+        patience: std::time::Duration::from_secs(1),
+        resolver: None,
+    };
+
     fn refusal(url: &str) -> String {
-        match parse(url, Duration::from_secs(1)) {
+        match parse(url, &MANNER) {
             Ok(_) => panic!("{url} was taken"),
             Err(error) => error.to_string(),
         }
@@ -228,7 +249,7 @@ mod tests {
             ("redis+cluster://a:1,b:2", true),
             ("redis+cluster://user:pass@[::1],b", true),
         ] {
-            let place = parse(url, Duration::from_secs(1));
+            let place = parse(url, &MANNER);
             assert_eq!(
                 place.map(|place| place.cluster).ok(),
                 Some(cluster),

@@ -54,7 +54,32 @@ async fn a_cluster_by_its_builder_and_by_a_connection() {
     let builder = || ClusterClientBuilder::new(cluster.nodes.iter().map(RedisServer::url));
     works(builder()).await;
     let client = builder().retries(0).build().unwrap();
-    works(client.get_async_connection().await.unwrap()).await;
+    let connection = client.get_async_connection().await.unwrap();
+    works(connection.clone()).await;
+    works(Source::ready(connection)).await;
+}
+
+/// Left as it is built by itself, a client sends an update again whose connection was lost, and its
+/// second answer is a conflict with the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_to_a_cluster_that_sends_commands_again_is_refused() {
+    let cluster = RedisCluster::start(&[]).unwrap();
+    for retries in [None, Some(1)] {
+        let mut builder = ClusterClientBuilder::new(cluster.nodes.iter().map(RedisServer::url));
+        if let Some(retries) = retries {
+            builder = builder.retries(retries);
+        }
+        let client = builder.build().unwrap();
+        let connection = client.get_async_connection().await.unwrap();
+        for source in [Source::from(connection.clone()), Source::ready(connection)] {
+            let connected = RedisStore::builder(source).connect().await;
+            assert!(matches!(connected, Err(ConnectError::Retries)));
+        }
+    }
+    for node in &cluster.nodes {
+        let left = node.ask(&["KEYS", "*"]).unwrap();
+        assert_eq!(left, obsession_redis::redis::Value::Array(vec![]));
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What tests need to treat stores badly: processes that can be killed, servers that are thrown
 //! away, a network that misbehaves, and chance that can be repeated.
 
+mod certificates;
 mod child;
 mod proxy;
 mod random;
@@ -10,6 +11,7 @@ mod redis_sentinel;
 mod redis_server;
 mod redis_servers;
 
+pub use certificates::Certificates;
 pub use child::Child;
 pub use proxy::{Mode, Proxy};
 pub use random::Random;

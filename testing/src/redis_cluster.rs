@@ -4,7 +4,7 @@ use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::RedisServer;
+use crate::{Certificates, RedisServer};
 
 const MASTERS: usize = 3;
 /// How long it may take until all nodes agree.
@@ -25,6 +25,20 @@ impl RedisCluster {
     ///
     /// `redis-server` is not installed, or the nodes do not find each other.
     pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
+        Self::start_as(settings, None)
+    }
+
+    /// The same, and all nodes speak TLS to each other and to clients.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn start_tls(settings: &[(&str, &str)], certificates: &Certificates) -> io::Result<Self> {
+        let own = [("tls-cluster", "yes"), ("tls-replication", "yes")];
+        Self::start_as(&[&own[..], settings].concat(), Some(certificates))
+    }
+
+    fn start_as(settings: &[(&str, &str)], tls: Option<&Certificates>) -> io::Result<Self> {
         let own = [
             ("cluster-enabled", "yes"),
             ("cluster-node-timeout", "1000"),
@@ -32,7 +46,7 @@ impl RedisCluster {
             ("repl-diskless-sync-delay", "0"),
         ];
         let settings = [&own[..], settings].concat();
-        let nodes = (0..2 * MASTERS).map(|_| RedisServer::start(&settings));
+        let nodes = (0..2 * MASTERS).map(|_| RedisServer::start_as(&[], &settings, tls));
         let cluster = Self {
             nodes: nodes.collect::<io::Result<_>>()?,
         };
@@ -40,14 +54,11 @@ impl RedisCluster {
         Ok(cluster)
     }
 
-    /// `redis+cluster://` with all nodes.
+    /// `redis+cluster://` with all nodes, or `rediss+cluster://`.
     #[must_use]
     pub fn url(&self) -> String {
-        let hosts = self
-            .nodes
-            .iter()
-            .map(|node| format!("127.0.0.1:{}", node.port()));
-        format!("redis+cluster://{}", hosts.collect::<Vec<_>>().join(","))
+        let (scheme, hosts) = crate::redis_server::places(&self.nodes);
+        format!("{scheme}+cluster://{hosts}")
     }
 
     /// Waits until every node that runs knows of `masters` masters and finds all well.
@@ -90,7 +101,7 @@ impl RedisCluster {
     }
 
     fn join(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let first = self.nodes[0].port().to_string();
+        let first = self.nodes[0].public_port().to_string();
         for (n, node) in self.nodes.iter().enumerate() {
             if n < MASTERS {
                 let slots = (n * 16_384 / MASTERS)..((n + 1) * 16_384 / MASTERS);

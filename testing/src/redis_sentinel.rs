@@ -4,7 +4,7 @@ use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::RedisServer;
+use crate::{Certificates, RedisServer};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -25,25 +25,61 @@ impl RedisSentinel {
     ///
     /// `redis-server` is not installed, or they do not find each other.
     pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
+        Self::start_as(settings, "127.0.0.1", None)
+    }
+
+    /// The same, and all of them speak TLS to each other and to clients.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn start_tls(settings: &[(&str, &str)], certificates: &Certificates) -> io::Result<Self> {
+        let settings = [&[("tls-replication", "yes")], settings].concat();
+        Self::start_as(&settings, "127.0.0.1", Some(certificates))
+    }
+
+    /// The same as [`start`](Self::start), and the Sentinels call the servers `localhost`.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn start_named(settings: &[(&str, &str)]) -> io::Result<Self> {
+        let settings = [&[("replica-announce-ip", "localhost")], settings].concat();
+        Self::start_as(&settings, "localhost", None)
+    }
+
+    fn start_as(
+        settings: &[(&str, &str)],
+        host: &str,
+        tls: Option<&Certificates>,
+    ) -> io::Result<Self> {
         let settings = [&[("repl-diskless-sync-delay", "0")], settings].concat();
-        let mut servers = vec![RedisServer::start(&settings)?];
-        let port = servers[0].port().to_string();
-        let replicaof = format!("127.0.0.1 {port}");
+        let mut servers = vec![RedisServer::start_as(&[], &settings, tls)?];
+        let port = servers[0].public_port().to_string();
         for _ in 0..2 {
-            let server = RedisServer::start(&settings)?;
-            let (host, port) = replicaof.split_once(' ').unwrap_or_default();
+            let server = RedisServer::start_as(&[], &settings, tls)?;
             server
-                .ask(&["REPLICAOF", host, port])
+                .ask(&["REPLICAOF", host, &port])
                 .map_err(io::Error::other)?;
             servers.push(server);
         }
-        let monitor = format!("monitor main 127.0.0.1 {port} 2");
-        let watch = [
+        let monitor = format!("monitor main {host} {port} 2");
+        let mut watch = vec![];
+        if host != "127.0.0.1" {
+            watch.extend([
+                ("sentinel", "resolve-hostnames yes"),
+                ("sentinel", "announce-hostnames yes"),
+            ]);
+        }
+        if tls.is_some() {
+            watch.push(("tls-replication", "yes"));
+        }
+        watch.extend([
             ("sentinel", &*monitor),
             ("sentinel", "down-after-milliseconds main 1000"),
             ("sentinel", "failover-timeout main 5000"),
-        ];
-        let sentinels = (0..3).map(|_| RedisServer::start_as(&["--sentinel"], &watch));
+        ]);
+        let sentinels = (0..3).map(|_| RedisServer::start_as(&["--sentinel"], &watch, tls));
         let all = Self {
             servers,
             sentinels: sentinels.collect::<io::Result<_>>()?,
@@ -52,15 +88,11 @@ impl RedisSentinel {
         Ok(all)
     }
 
-    /// `redis+sentinel://` with all Sentinels.
+    /// `redis+sentinel://` with all Sentinels, or `rediss+sentinel://`.
     #[must_use]
     pub fn url(&self) -> String {
-        let hosts = self
-            .sentinels
-            .iter()
-            .map(|node| format!("127.0.0.1:{}", node.port()));
-        let hosts = hosts.collect::<Vec<_>>().join(",");
-        format!("redis+sentinel://{hosts}?master=main")
+        let (scheme, hosts) = crate::redis_server::places(&self.sentinels);
+        format!("{scheme}+sentinel://{hosts}?master=main")
     }
 
     /// Has the Sentinels replace a master that has not answered for so many milliseconds.
@@ -83,7 +115,7 @@ impl RedisSentinel {
         Ok(())
     }
 
-    /// The port of the server that the Sentinels call the master.
+    /// The public port of the server that the Sentinels call the master.
     #[must_use]
     pub fn master(&self) -> u16 {
         let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"];
@@ -101,11 +133,15 @@ impl RedisSentinel {
         let until = Instant::now() + PATIENCE;
         let well = |node: &RedisServer| {
             let info = node.text(&["INFO", "sentinel"]);
-            info.contains(&format!("status=ok,address=127.0.0.1:{}", self.master()))
+            info.contains("status=ok,address=")
+                && info.contains(&format!(":{},", self.master()))
                 && info.contains(&format!("slaves={replicas},sentinels=3"))
         };
         let in_step = |port| {
-            let master = self.servers.iter().find(|server| server.port() == port);
+            let master = self
+                .servers
+                .iter()
+                .find(|server| server.public_port() == port);
             let info = master.map(|master| master.text(&["INFO", "replication"]));
             info.is_some_and(|info| info.matches("state=online").count() >= replicas)
         };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::Random;
+use crate::{Certificates, Random};
 
 /// How long a server may take to answer its first `PING`.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,6 +36,7 @@ pub struct RedisServer {
     guard: Option<Child>,
     pid: Option<Pid>,
     port: u16,
+    tls_port: Option<u16>,
     arguments: Vec<String>,
     folder: TempDir,
 }
@@ -48,15 +49,28 @@ impl RedisServer {
     ///
     /// `redis-server` is not installed, or does not start.
     pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
-        Self::start_as(&[], settings)
+        Self::start_as(&[], settings, None)
+    }
+
+    /// The same, with a second port where it speaks TLS.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn start_tls(settings: &[(&str, &str)], certificates: &Certificates) -> io::Result<Self> {
+        Self::start_as(&[], settings, Some(certificates))
     }
 
     /// The same with other arguments ahead, such as `--sentinel`.
-    pub(crate) fn start_as(first: &[&str], settings: &[(&str, &str)]) -> io::Result<Self> {
+    pub(crate) fn start_as(
+        first: &[&str],
+        settings: &[(&str, &str)],
+        tls: Option<&Certificates>,
+    ) -> io::Result<Self> {
         let mut last = None;
         // Somebody else may take the port in the moment before the server does.
         for _ in 0..5 {
-            match Self::start_once(first, settings) {
+            match Self::start_once(first, settings, tls) {
                 Ok(server) => return Ok(server),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
                 Err(error) => last = Some(error),
@@ -65,9 +79,14 @@ impl RedisServer {
         Err(last.unwrap_or_else(|| io::ErrorKind::Other.into()))
     }
 
-    fn start_once(first: &[&str], settings: &[(&str, &str)]) -> io::Result<Self> {
+    fn start_once(
+        first: &[&str],
+        settings: &[(&str, &str)],
+        tls: Option<&Certificates>,
+    ) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let port = free_port()?;
+        let tls_port = tls.map(|_| free_port()).transpose()?;
         let mut arguments: Vec<String> = first.iter().map(|&word| word.to_owned()).collect();
         let path = folder.path().to_string_lossy().into_owned();
         if first.is_empty() {
@@ -91,10 +110,17 @@ impl RedisServer {
         ] {
             arguments.extend([format!("--{name}"), value]);
         }
+        if let (Some(tls), Some(port)) = (tls, tls_port) {
+            arguments.extend(["--tls-port".to_owned(), port.to_string()]);
+            for (name, value) in tls.settings() {
+                arguments.extend([format!("--{name}"), value]);
+            }
+        }
         let mut server = Self {
             guard: None,
             pid: None,
             port,
+            tls_port,
             arguments,
             folder,
         };
@@ -207,6 +233,21 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// The port on which others are to speak to it: the one with TLS, if it has one.
+    #[must_use]
+    pub fn public_port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
+    }
+
+    /// `rediss://localhost:port`, if it speaks TLS; else as [`url`](Self::url).
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        match self.tls_port {
+            Some(port) => format!("rediss://localhost:{port}"),
+            None => self.url(),
+        }
+    }
+
     /// Where its files are.
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {
@@ -265,6 +306,14 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.end_guard(true);
     }
+}
+
+/// The scheme and the hosts of a URL that leads to all of them.
+pub(crate) fn places(servers: &[RedisServer]) -> (&'static str, String) {
+    let tls = servers.iter().any(|server| server.tls_port.is_some());
+    let host = |server: &RedisServer| format!("127.0.0.1:{}", server.public_port());
+    let hosts: Vec<_> = servers.iter().map(host).collect();
+    (if tls { "rediss" } else { "redis" }, hosts.join(","))
 }
 
 fn is_loading(error: &redis::RedisError) -> bool {

@@ -46,7 +46,7 @@ impl RedisServers for RedisSentinel {
 
     /// The first is the master again, so no failover may have been under way.
     fn restart(&mut self) -> io::Result<()> {
-        let master = self.servers[0].port().to_string();
+        let master = self.servers[0].public_port().to_string();
         for (n, server) in self.servers.iter_mut().enumerate() {
             server.restart()?;
             if n > 0 {
