@@ -20,11 +20,9 @@ fn a_build_without_redis_names_the_feature() {
 
 #[cfg(feature = "redis")]
 mod with_the_feature {
-    use std::process::Command;
-
     use hyper::StatusCode;
     use serde_json::{Value, json};
-    use testing::{RedisCluster, RedisSentinel, RedisServer};
+    use testing::{Certificates, RedisCluster, RedisSentinel, RedisServer};
 
     use crate::common::Demo;
 
@@ -166,97 +164,22 @@ mod with_the_feature {
     }
 
     #[tokio::test]
-    async fn sessions_are_kept_over_tls_by_a_server_that_the_system_trusts() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
-        let (key, cert, ca_key, ca, request) = (
-            file("key"),
-            file("cert"),
-            file("ca.key"),
-            file("ca"),
-            file("request"),
-        );
-        std::fs::write(file("ext"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
-        let openssl = |words: &[&str]| {
-            let made = Command::new("openssl").args(words).output();
-            let made = made
-                .expect("openssl is not installed (Debian and Ubuntu: apt-get install openssl)");
-            assert!(
-                made.status.success(),
-                "{}",
-                String::from_utf8_lossy(&made.stderr)
-            );
-        };
-        let ec = [
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-        ];
-        openssl(
-            &[
-                &[
-                    "req", "-x509", "-days", "1", "-subj", "/CN=test", "-keyout", &ca_key, "-out",
-                    &ca,
-                ],
-                &ec[..],
-            ]
-            .concat(),
-        );
-        openssl(
-            &[
-                &[
-                    "req",
-                    "-subj",
-                    "/CN=localhost",
-                    "-keyout",
-                    &key,
-                    "-out",
-                    &request,
-                ],
-                &ec[..],
-            ]
-            .concat(),
-        );
-        openssl(&[
-            "x509",
-            "-req",
-            "-days",
-            "1",
-            "-in",
-            &request,
-            "-CA",
-            &ca,
-            "-CAkey",
-            &ca_key,
-            "-CAcreateserial",
-            "-extfile",
-            &file("ext"),
-            "-out",
-            &cert,
-        ]);
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let tls_port = port.to_string();
-        let settings = [
-            ("tls-port", &*tls_port),
-            ("tls-cert-file", &cert),
-            ("tls-key-file", &key),
-            ("tls-ca-cert-file", &ca),
-            ("tls-auth-clients", "no"),
-        ];
-        let _server = RedisServer::start(&settings).unwrap();
-        let url = format!("rediss://localhost:{port}");
-        // The system does not trust the certificate.
-        let said = Demo::try_start(&url, &[], "info").err().unwrap();
-        assert!(said.to_lowercase().contains("certificate"), "{said}");
-        let demo = Demo::start_in(&url, &[("SSL_CERT_FILE", &ca)]);
-        let client = demo.client();
-        assert_eq!(client.post("/visit", "").await.json(), json!({"visits": 1}));
-        assert_eq!(client.session().await["visits"], 1);
+    async fn sessions_are_kept_over_tls_by_servers_that_the_system_trusts() {
+        let certificates = Certificates::new().unwrap();
+        let server = RedisServer::start_tls(&[], &certificates).unwrap();
+        let servers = RedisSentinel::start_tls(&[], &certificates).unwrap();
+        let cluster = RedisCluster::start_tls(&[], &certificates).unwrap();
+        let authority = certificates.authority();
+        let trusted = [("SSL_CERT_FILE", authority.to_str().unwrap())];
+        for url in [server.public_url(), servers.url(), cluster.url()] {
+            assert!(url.starts_with("rediss"), "{url}");
+            // The system does not trust the certificate.
+            let said = Demo::try_start(&url, &[], "info").err().unwrap();
+            assert!(said.to_lowercase().contains("certificate"), "{url}: {said}");
+            let demo = Demo::start_in(&url, &trusted);
+            let client = demo.client();
+            assert_eq!(client.post("/visit", "").await.json(), json!({"visits": 1}));
+            assert_eq!(client.session().await["visits"], 1);
+        }
     }
 }
