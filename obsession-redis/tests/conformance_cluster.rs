@@ -8,22 +8,26 @@
 
 mod common;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use common::shared::{DURABLE, Shared, setup};
 use obsession_core::conformance::{Setup, Time};
 use obsession_redis::RedisStore;
 use testing::RedisCluster;
+use tokio::sync::RwLock;
 
-static SERVERS: Shared<RedisCluster> = LazyLock::new(|| {
+static CALM: Shared<RedisCluster> = LazyLock::new(start);
+static KILLED: Shared<RedisCluster> = LazyLock::new(start);
+
+fn start() -> Arc<RwLock<RedisCluster>> {
     // The masters come back by themselves; what a failover does is another test's.
     let settings = [&DURABLE[..], &[("cluster-replica-no-failover", "yes")]].concat();
-    std::sync::Arc::new(RedisCluster::start(&settings).unwrap().into())
-});
+    Arc::new(RedisCluster::start(&settings).unwrap().into())
+}
 
 // Redis decides by its own clock, so the cases wait.
 async fn make(_: Time) -> Setup<RedisStore> {
-    setup(&SERVERS).await
+    setup(&CALM, &KILLED).await
 }
 
 obsession_core::conformance!(make, index, reopen, outage, neighbour, peer);
