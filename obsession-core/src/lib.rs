@@ -52,6 +52,10 @@ mod store;
     feature = "conformance",
     doc = "[`Report`]: crate::conformance::Report"
 )]
+#[cfg_attr(
+    feature = "conformance",
+    doc = "[`Faulty`]: crate::conformance::Faulty"
+)]
 #[doc = ""]
 #[doc = include_str!("../docs/write-your-own-store.md")]
 pub mod write_your_own_store {}

@@ -9,12 +9,15 @@ use std::time::Duration;
 use super::Fixture;
 use super::chance::Chance;
 use super::fixture::rewritten;
-use crate::{Create, Delete, Record, SessionKey, SessionStore, Touch, Update};
+use crate::{Create, Delete, Record, SessionIndex, SessionKey, SessionStore, Touch, Update};
 
 /// Between two polls, what works for the store gets this long.
 const BETWEEN: Duration = Duration::from_micros(300);
 /// No call is polled more often before it ends.
 const MOST_POLLS: usize = 500;
+/// A store may go on with a dropped call by itself, so what does not agree is looked at again, after
+/// so many milliseconds.
+const PATIENCE: [u64; 4] = [0, 1, 30, 1000];
 /// How many calls are dropped at random; `OBSESSION_CONFORMANCE=long` makes it ten times as many.
 const RANDOM: usize = 2_000;
 
@@ -165,6 +168,73 @@ pub async fn cancel_of_a_cleanup_at_every_poll<S: SessionStore>(at: Fixture<S>) 
         }
     }
     panic!("the cleanup never ended");
+}
+
+/// Read your writes: what became of a dropped write shows in a load as in the next write.
+pub async fn cancel_of_a_write_is_not_hidden_from_loads<S: SessionStore>(at: Fixture<S>) {
+    for polls in 0..MOST_POLLS {
+        let mut ended = true;
+        for write in 0..3 {
+            let mut agreed = false;
+            for wait in PATIENCE {
+                // What has been loaded may be in a cache.
+                let old = at.created().await;
+                assert_eq!(at.load(&old.key).await.as_ref(), Some(&old));
+                let next = rewritten(&old, b"next");
+                let later = old.expires_at.saturating_add(Duration::from_secs(5));
+                ended &= match write {
+                    0 => cut(at.store.update(old.revision, &next), polls)
+                        .await
+                        .is_some(),
+                    1 => cut(at.store.touch(&old.key, old.revision, later), polls)
+                        .await
+                        .is_some(),
+                    _ => cut(at.store.delete(&old.key), polls).await.is_some(),
+                };
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                let seen = at.load(&old.key).await;
+                agreed = at.met(&old).await == seen;
+                if agreed {
+                    break;
+                }
+            }
+            assert!(agreed, "a load hides what was written, after {polls} polls");
+        }
+        if ended {
+            return;
+        }
+    }
+    panic!("the writes never ended");
+}
+
+/// Index: after an update that is dropped at any poll it has the record once, as a load shows it.
+pub async fn cancel_of_an_update_leaves_the_index_right<S: SessionIndex>(at: Fixture<S>) {
+    for polls in 0..MOST_POLLS {
+        let old = at.of("zoë").await;
+        let new = Record {
+            subject: Some(Arc::from("yan")),
+            ..rewritten(&old, b"yan's")
+        };
+        let answer = cut(at.store.update(old.revision, &new), polls).await;
+        let mut agreed = false;
+        for wait in PATIENCE {
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            let once = [at.load(&old.key).await.expect("the record")];
+            let mut listed = at.store.list("zoë", None, 9).await.expect("list");
+            listed.extend(at.store.list("yan", None, 9).await.expect("list"));
+            let count = at.store.count().await.expect("count");
+            agreed = listed == once && at.scanned().await == once && count == 1;
+            if agreed {
+                break;
+            }
+        }
+        assert!(agreed, "the index is another, after {polls} polls");
+        at.delete(&old.key).await;
+        if answer.is_some() {
+            return;
+        }
+    }
+    panic!("the update never ended");
 }
 
 /// Isolation: after many calls that were dropped at random, every load is of its own key.

@@ -145,6 +145,7 @@ macro_rules! __conformance_cases {
                 cancel_of_a_delete_at_every_poll
                 cancel_of_a_load_at_every_poll
                 cancel_of_a_cleanup_at_every_poll
+                cancel_of_a_write_is_not_hidden_from_loads
                 cancel_of_many_calls_never_gives_anothers_record
             }
             sessions {
@@ -197,6 +198,9 @@ macro_rules! __conformance_cases {
                 index_lists_from_after_a_key_that_is_gone
                 index_scan_stays_right_when_records_come_and_go
             }
+            cancel {
+                cancel_of_an_update_leaves_the_index_right
+            }
         }
     };
     (reopen, $then:ident $args:tt) => {
@@ -224,6 +228,7 @@ macro_rules! __conformance_cases {
             outage {
                 outage_of_a_load_is_an_error
                 outage_of_writes_is_told_as_it_is
+                outage_of_a_write_is_not_hidden_from_loads
                 outage_ends_and_everything_works
                 outage_leaves_tokens_alone
             }

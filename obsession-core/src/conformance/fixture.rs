@@ -287,6 +287,16 @@ impl<S: SessionStore> Fixture<S> {
         assert_eq!(answer, Delete::Deleted, "delete of a live record");
     }
 
+    /// The live record of `record.key` as a write meets it, which changes nothing.
+    pub(crate) async fn met(&self, record: &Record) -> Option<Record> {
+        let stale = rewritten(record, b"stale");
+        match self.store.update(revision(), &stale).await.expect("update") {
+            Update::Conflict(current) => Some(current),
+            Update::Gone => None,
+            Update::Updated => panic!("an update of a revision that was never used"),
+        }
+    }
+
     /// Cleanup said that it had removed this many records, of this many that had expired.
     pub fn assert_removed(&self, removed: usize, expired: usize) {
         if self.cleans_itself {

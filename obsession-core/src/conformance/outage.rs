@@ -1,6 +1,7 @@
 //! A store whose server is away says so, and nothing else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Fixture;
 use super::fixture::rewritten;
@@ -25,9 +26,7 @@ pub async fn outage_of_writes_is_told_as_it_is<S: SessionStore>(at: Fixture<S>) 
     let (updated, touched, deleted) = (at.created().await, at.created().await, at.created().await);
     let created = at.record();
     let next = rewritten(&updated, b"next");
-    let later = touched
-        .expires_at
-        .saturating_add(std::time::Duration::from_secs(9));
+    let later = touched.expires_at.saturating_add(Duration::from_secs(9));
     at.begin_outage().await;
     let create = at
         .store
@@ -82,6 +81,29 @@ pub async fn outage_of_writes_is_told_as_it_is<S: SessionStore>(at: Fixture<S>) 
         seen == Some(deleted) || delete == unknown && seen.is_none(),
         "delete"
     );
+}
+
+/// Read your writes: what became of a write in an outage shows in a load as in the next write.
+pub async fn outage_of_a_write_is_not_hidden_from_loads<S: SessionStore>(at: Fixture<S>) {
+    let (updated, touched, deleted) = (at.created().await, at.created().await, at.created().await);
+    let records = [&updated, &touched, &deleted];
+    for record in records {
+        // What has been loaded may be in a cache.
+        assert_eq!(at.load(&record.key).await.as_ref(), Some(record));
+    }
+    let next = rewritten(&updated, b"next");
+    let later = touched.expires_at.saturating_add(Duration::from_secs(9));
+    at.begin_outage().await;
+    let update = at.store.update(updated.revision, &next);
+    update.await.expect_err("update");
+    let touch = at.store.touch(&touched.key, touched.revision, later);
+    touch.await.expect_err("touch");
+    at.store.delete(&deleted.key).await.expect_err("delete");
+    at.end_outage().await;
+    for record in records {
+        let seen = at.load(&record.key).await;
+        assert_eq!(at.met(record).await, seen, "what a write meets, and a load");
+    }
 }
 
 /// Honest: after an outage the same store works, in every call.

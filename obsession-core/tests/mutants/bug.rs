@@ -1,41 +1,45 @@
 //! A bug: what one of a store's methods does otherwise.
 
 use std::any::type_name;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::panic::catch_unwind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use obsession_core::conformance::{Report, Setup, Time, run_index};
+use obsession_core::conformance::{Report, Setup, Time, Verdict, run_index};
 use obsession_core::{
     Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
     StoreError, Timestamp, Touch, Update,
 };
 
+use crate::around::{Store, Wrapper, setup};
 use crate::sound::{Answer, Sound};
 
-/// What a store with this bug does; where nothing is said, what the sound store does.
+/// What a store with this bug does; where nothing is said, what the sound one does.
 ///
 /// The value is the state of one process: a peer has its own, and a reopened store a new one.
 #[async_trait]
-pub(crate) trait Bug: Debug + Send + Sync + 'static {
+pub(crate) trait Bug<A: SessionIndex = Sound>: Debug + Send + Sync + 'static {
     /// The case that is there to catch it.
     fn caught_by(&self) -> &'static str;
 
-    async fn load(&self, at: &Sound, key: &SessionKey) -> Answer<Option<Record>> {
+    async fn load(&self, at: &A, key: &SessionKey) -> Answer<Option<Record>> {
         at.load(key).await
     }
 
-    async fn create(&self, at: &Sound, record: &Record) -> Answer<Create> {
+    async fn create(&self, at: &A, record: &Record) -> Answer<Create> {
         at.create(record).await
     }
 
-    async fn update(&self, at: &Sound, expected: Revision, record: &Record) -> Answer<Update> {
+    async fn update(&self, at: &A, expected: Revision, record: &Record) -> Answer<Update> {
         at.update(expected, record).await
     }
 
     async fn touch(
         &self,
-        at: &Sound,
+        at: &A,
         key: &SessionKey,
         expected: Revision,
         expires_at: Timestamp,
@@ -43,17 +47,17 @@ pub(crate) trait Bug: Debug + Send + Sync + 'static {
         at.touch(key, expected, expires_at).await
     }
 
-    async fn delete(&self, at: &Sound, key: &SessionKey) -> Answer<Delete> {
+    async fn delete(&self, at: &A, key: &SessionKey) -> Answer<Delete> {
         at.delete(key).await
     }
 
-    async fn delete_expired(&self, at: &Sound, limit: usize) -> Answer<usize> {
+    async fn delete_expired(&self, at: &A, limit: usize) -> Answer<usize> {
         at.delete_expired(limit).await
     }
 
     async fn list(
         &self,
-        at: &Sound,
+        at: &A,
         subject: &str,
         after: Option<&SessionKey>,
         limit: usize,
@@ -63,23 +67,18 @@ pub(crate) trait Bug: Debug + Send + Sync + 'static {
 
     async fn delete_subject(
         &self,
-        at: &Sound,
+        at: &A,
         subject: &str,
         except: Option<&SessionKey>,
     ) -> Answer<usize> {
         at.delete_subject(subject, except).await
     }
 
-    async fn scan(
-        &self,
-        at: &Sound,
-        after: Option<ScanCursor>,
-        limit: usize,
-    ) -> Answer<Vec<Record>> {
+    async fn scan(&self, at: &A, after: Option<ScanCursor>, limit: usize) -> Answer<Vec<Record>> {
         at.scan(after, limit).await
     }
 
-    async fn count(&self, at: &Sound) -> Answer<u64> {
+    async fn count(&self, at: &A) -> Answer<u64> {
         at.count().await
     }
 }
@@ -94,13 +93,11 @@ impl Bug for NoBug {
     }
 }
 
-type New = fn() -> Box<dyn Bug>;
-
-/// One type for all: the suite is large, and would be compiled for each.
+/// The sound store, or a sound wrapper, with a bug.
 #[derive(Debug)]
-struct Mutant {
-    bug: Box<dyn Bug>,
-    at: Sound,
+struct Mutant<A: SessionIndex> {
+    bug: Box<dyn Bug<A>>,
+    at: A,
 }
 
 /// A mutant, and the case that is there to catch it.
@@ -108,52 +105,98 @@ struct Mutant {
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
     pub(crate) caught_by: &'static str,
-    new: New,
+    make: fn(&Time) -> Setup<Store>,
+    own: Option<fn()>,
 }
 
 impl Entry {
+    /// The sound store with a bug.
     pub(crate) fn of<B: Bug + Default>() -> Self {
+        Self::new::<B, Sound>(make::<B>)
+    }
+
+    /// A sound wrapper with a bug.
+    pub(crate) fn around<W: Wrapper, B: Bug<W> + Default>() -> Self {
+        Self::new::<B, W>(|time| setup(time, mutant::<W, B>))
+    }
+
+    fn new<B: Bug<A> + Default, A: SessionIndex>(make: fn(&Time) -> Setup<Store>) -> Self {
         // Of a name with a parameter, `Changed<CutsSubjects>`, that is the name.
         let name = type_name::<B>().trim_end_matches('>');
         Self {
             name: name.rsplit("::").next().unwrap_or_default(),
             caught_by: B::default().caught_by(),
-            new: || Box::new(B::default()),
+            make,
+            own: None,
         }
     }
 
+    /// What catches it is no case of the suite but this test.
+    pub(crate) fn own(self, test: fn()) -> Self {
+        Self {
+            own: Some(test),
+            ..self
+        }
+    }
+
+    /// Whether the suite has to have what catches it.
+    pub(crate) fn is_of_the_suite(&self) -> bool {
+        self.own.is_none()
+    }
+
     pub(crate) fn run(self) -> Report {
-        run_index(async |time: Time| make(&time, self.new))
+        run_index(async |time: Time| (self.make)(&time))
+    }
+
+    /// What catches it.
+    pub(crate) fn failed(self) -> BTreeSet<&'static str> {
+        let outcomes = self.run().outcomes.into_iter();
+        let failed = outcomes.filter(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
+        let mut failed: BTreeSet<_> = failed.map(|outcome| outcome.case).collect();
+        if self.own.is_some_and(|test| catch_unwind(test).is_err()) {
+            failed.insert(self.caught_by);
+        }
+        failed
     }
 }
 
-fn make(time: &Time, new: New) -> Setup<Mutant> {
+/// What a wrapper does with this bug.
+pub(crate) fn mutant<A: SessionIndex, B: Bug<A> + Default>(at: A) -> Store {
+    let bug = Box::new(B::default());
+    Arc::new(Mutant { bug, at })
+}
+
+/// Runs a test that is not of the suite.
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(test);
+}
+
+/// A peer has a bug of its own, as another process has.
+fn make<B: Bug + Default>(time: &Time) -> Setup<Store> {
     let sound = Sound::new(time.clock());
-    let mutant = |table| Mutant {
-        bug: new(),
-        at: sound.of_table(table),
-    };
+    let table = |table| mutant::<Sound, B>(sound.of_table(table));
     let switch = |at: Sound, away| {
         move || {
             at.set_away(away);
             async {}
         }
     };
-    Setup::new(mutant(0))
-        .peer(mutant(0))
-        .neighbour(mutant(1))
+    let at = sound.clone();
+    Setup::new(table(0))
+        .peer(table(0))
+        .neighbour(table(1))
         .outage(switch(sound.clone(), true), switch(sound.clone(), false))
-        .reopen(move |mutant: Mutant| async move {
-            Mutant {
-                bug: new(),
-                at: mutant.at,
-            }
+        .reopen(move |closed| {
+            drop(closed);
+            let opened = mutant::<Sound, B>(at.clone());
+            async { opened }
         })
         .time_limit(Duration::from_secs(10))
 }
 
 #[async_trait]
-impl SessionStore for Mutant {
+impl<A: SessionIndex> SessionStore for Mutant<A> {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
         self.bug.load(&self.at, key).await
     }
@@ -185,7 +228,7 @@ impl SessionStore for Mutant {
 }
 
 #[async_trait]
-impl SessionIndex for Mutant {
+impl<A: SessionIndex> SessionIndex for Mutant<A> {
     async fn list(
         &self,
         subject: &str,

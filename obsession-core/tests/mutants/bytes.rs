@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use obsession_core::{Create, Record, Revision, SessionKey, Timestamp, Update};
+use obsession_core::{Create, Record, Revision, SessionKey, SessionStore, Timestamp, Update};
 
 use crate::bug::{Bug, Entry};
 use crate::sound::{Answer, Sound};

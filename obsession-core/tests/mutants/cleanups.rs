@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use obsession_core::{Create, Delete, Record, SessionKey, StoreError, Timestamp};
+use obsession_core::{Create, Delete, Record, SessionKey, SessionStore, StoreError, Timestamp};
 
 use crate::bug::{Bug, Entry};
 use crate::sound::{Answer, Sound, trip};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use obsession_core::{Create, Delete, Record, Revision, SessionKey};
+use obsession_core::{Create, Delete, Record, Revision, SessionKey, SessionStore};
 
 use crate::bug::{Bug, Entry};
 use crate::sound::{Answer, Sound};

@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use obsession_core::{Create, Delete, Record, Revision, SessionKey, Timestamp, Touch, Update};
+use obsession_core::{
+    Create, Delete, Record, Revision, SessionIndex, SessionKey, SessionStore, Timestamp, Touch,
+    Update,
+};
 
 use crate::bug::{Bug, Entry};
 use crate::sound::{Answer, Sound};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use obsession_core::{Delete, Record, Revision, SessionKey, Timestamp};
+use obsession_core::{Delete, Record, Revision, SessionKey, SessionStore, Timestamp};
 
 use crate::bug::{Bug, Entry};
 use crate::sound::{Answer, Sound};

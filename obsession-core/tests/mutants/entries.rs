@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use obsession_core::{Create, Delete, Record, Revision, SessionKey, Update};
+use obsession_core::{Create, Delete, Record, Revision, SessionKey, SessionStore, Update};
 
 use crate::bug::{Bug, Entry};
 use crate::sound::{Answer, Sound, long_trip, trip};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use obsession_core::{Create, Record, SessionKey, Timestamp};
+use obsession_core::{Create, Record, SessionIndex, SessionKey, SessionStore, Timestamp};
 
 use crate::bug::{Bug, Entry};
 use crate::cleanups::narrow;

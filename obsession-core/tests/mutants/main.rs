@@ -1,4 +1,4 @@
-//! Deliberately broken stores, each with one bug that real stores have had. The suite must catch each
+//! Deliberately broken stores and wrappers of stores, each with one bug that real stores have had. The suite must catch each
 //! of them, by the case that is there for it, and each of its cases must catch one.
 //!
 //! `cargo test -p obsession-core --test mutants [part of a name]` prints which case caught which.
@@ -9,22 +9,35 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../wrappers/around.rs"]
+mod around;
 mod bug;
 mod bytes;
+#[path = "../wrappers/cache.rs"]
+mod cache;
 mod caches;
 mod cleanups;
 mod creates;
 mod durability;
 mod ends;
 mod entries;
+#[path = "../wrappers/forged.rs"]
+mod forged;
 mod lists;
+#[path = "../wrappers/migrating.rs"]
+mod migrating;
+#[path = "../wrappers/moves.rs"]
+mod moves;
 mod races;
+#[path = "../wrappers/sealed.rs"]
+mod sealed;
 mod servers;
 mod sound;
 mod touches;
 mod unflushed;
 mod updates;
 mod walks;
+mod wrapping;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -34,7 +47,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bug::{Entry, NoBug};
-use obsession_core::conformance::{Report, Verdict};
+use obsession_core::conformance::Report;
 
 fn mutants() -> Vec<Entry> {
     [
@@ -51,6 +64,9 @@ fn mutants() -> Vec<Entry> {
         durability::all(),
         servers::all(),
         caches::all(),
+        wrapping::caches(),
+        wrapping::seals(),
+        wrapping::migrations(),
     ]
     .concat()
 }
@@ -73,10 +89,10 @@ fn main() -> ExitCode {
         faults.push(format!("the sound store fails {}", failure.case));
     }
     faults.extend(unknown_cases(&chosen, &sound));
-    let reports = run(&chosen);
-    print!("{}", table(&chosen, &reports, &mut faults));
+    let failed = run(&chosen);
+    print!("{}", table(&chosen, &failed, &mut faults));
     if wanted.is_none() {
-        faults.extend(toothless(&sound, &reports));
+        faults.extend(toothless(&sound, &failed));
     }
     println!(
         "\n{} mutants, {} cases, {:.1} s",
@@ -91,10 +107,13 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// The cases that caught a mutant.
+type Failed = BTreeSet<&'static str>;
+
 /// Runs the suite on each, a few at a time: the cases that drop calls mostly wait.
-fn run(mutants: &[Entry]) -> Vec<Report> {
+fn run(mutants: &[Entry]) -> Vec<Failed> {
     let next = AtomicUsize::new(0);
-    let reports = Mutex::new(BTreeMap::new());
+    let all = Mutex::new(BTreeMap::new());
     let workers = 4 * std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -102,28 +121,19 @@ fn run(mutants: &[Entry]) -> Vec<Report> {
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     let Some(mutant) = mutants.get(n) else { break };
-                    let report = mutant.run();
-                    reports.lock().unwrap().insert(n, report);
+                    let failed = mutant.failed();
+                    all.lock().unwrap().insert(n, failed);
                 }
             });
         }
     });
-    reports.into_inner().unwrap().into_values().collect()
-}
-
-fn failed(report: &Report) -> BTreeSet<&'static str> {
-    let failed = report
-        .outcomes
-        .iter()
-        .filter(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
-    failed.map(|outcome| outcome.case).collect()
+    all.into_inner().unwrap().into_values().collect()
 }
 
 /// Which case caught which mutant; what was not caught as it should be goes to `faults`.
-fn table(mutants: &[Entry], reports: &[Report], faults: &mut Vec<String>) -> String {
+fn table(mutants: &[Entry], failed: &[Failed], faults: &mut Vec<String>) -> String {
     let mut text = format!("{:34}  {:66}  others\n", "mutant", "caught by");
-    for (mutant, report) in mutants.iter().zip(reports) {
-        let cases = failed(report);
+    for (mutant, cases) in mutants.iter().zip(failed) {
         let caught = cases.contains(mutant.caught_by);
         let by = if caught { mutant.caught_by } else { "-" };
         let others = cases.len() - usize::from(caught);
@@ -148,17 +158,17 @@ fn unknown_cases(mutants: &[Entry], sound: &Report) -> Vec<String> {
     let known: BTreeSet<_> = sound.outcomes.iter().map(|outcome| outcome.case).collect();
     let unknown = mutants
         .iter()
-        .filter(|mutant| !known.contains(mutant.caught_by));
+        .filter(|mutant| mutant.is_of_the_suite() && !known.contains(mutant.caught_by));
     unknown
         .map(|mutant| format!("there is no case {}", mutant.caught_by))
         .collect()
 }
 
 /// A case that no mutant fails shows nothing.
-fn toothless(sound: &Report, reports: &[Report]) -> Vec<String> {
-    let biting: BTreeSet<_> = reports.iter().flat_map(failed).collect();
+fn toothless(sound: &Report, failed: &[Failed]) -> Vec<String> {
+    let biting: BTreeSet<_> = failed.iter().flatten().collect();
     let all = sound.outcomes.iter();
-    let toothless = all.filter(|outcome| !biting.contains(outcome.case));
+    let toothless = all.filter(|outcome| !biting.contains(&outcome.case));
     toothless
         .map(|outcome| format!("no mutant fails {}", outcome.case))
         .collect()

@@ -5,9 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use obsession_core::{
-    Create, Delete, Record, Revision, SessionKey, StoreError, Timestamp, Touch, Update,
-};
+use obsession_core::{Create, Delete, Record, Revision, SessionKey, SessionStore as _};
+use obsession_core::{StoreError, Timestamp, Touch, Update};
 
 use crate::bug::{Bug, Entry};
 use crate::sound::{Answer, Sound, long_trip, trip};

@@ -4,7 +4,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use obsession_core::{Create, Record, Revision, ScanCursor, SessionKey, StoreError, Update};
+use obsession_core::{
+    Create, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore, StoreError,
+    Update,
+};
 
 use crate::bug::{Bug, Entry};
 use crate::sound::{Answer, Sound};

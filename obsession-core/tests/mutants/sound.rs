@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use obsession_core::{
-    Clock, Create, Delete, Record, Revision, ScanCursor, SessionKey, StoreError, Timestamp, Touch,
-    Update,
+    Clock, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
+    StoreError, Timestamp, Touch, Update,
 };
 
 /// What the server holds: the records of each table.
@@ -97,14 +98,30 @@ impl Sound {
         Ok(self.rows()?.remove(&(self.table, *key)))
     }
 
-    pub(crate) async fn load(&self, key: &SessionKey) -> Answer<Option<Record>> {
+    /// Changes the rows at one instant, between the way to the server and the way back.
+    async fn change<T>(&self, change: impl FnOnce(&mut Rows, u8, Timestamp) -> T) -> Answer<T> {
+        trip().await;
+        let answer = {
+            let mut rows = self.rows()?;
+            // The clock is asked under the lock: whoever is later sees a later time.
+            let now = self.now();
+            change(&mut rows, self.table, now)
+        };
+        trip().await;
+        Ok(answer)
+    }
+}
+
+#[async_trait]
+impl SessionStore for Sound {
+    async fn load(&self, key: &SessionKey) -> Answer<Option<Record>> {
         trip().await;
         let found = self.live(key)?;
         trip().await;
         Ok(found)
     }
 
-    pub(crate) async fn create(&self, record: &Record) -> Answer<Create> {
+    async fn create(&self, record: &Record) -> Answer<Create> {
         self.change(|rows, table, now| {
             let old = rows
                 .get(&(table, record.key))
@@ -121,7 +138,7 @@ impl Sound {
         .await
     }
 
-    pub(crate) async fn update(&self, expected: Revision, record: &Record) -> Answer<Update> {
+    async fn update(&self, expected: Revision, record: &Record) -> Answer<Update> {
         self.change(|rows, table, now| {
             let old = rows.get_mut(&(table, record.key));
             match old.filter(|old| old.is_live(now)) {
@@ -137,7 +154,7 @@ impl Sound {
         .await
     }
 
-    pub(crate) async fn touch(
+    async fn touch(
         &self,
         key: &SessionKey,
         expected: Revision,
@@ -157,7 +174,7 @@ impl Sound {
         .await
     }
 
-    pub(crate) async fn delete(&self, key: &SessionKey) -> Answer<Delete> {
+    async fn delete(&self, key: &SessionKey) -> Answer<Delete> {
         self.change(|rows, table, now| {
             let old = rows.remove(&(table, *key));
             match old.filter(|old| old.is_live(now)) {
@@ -168,7 +185,7 @@ impl Sound {
         .await
     }
 
-    pub(crate) async fn delete_expired(&self, limit: usize) -> Answer<usize> {
+    async fn delete_expired(&self, limit: usize) -> Answer<usize> {
         self.change(|rows, table, now| {
             let expired = rows
                 .iter()
@@ -181,8 +198,11 @@ impl Sound {
         })
         .await
     }
+}
 
-    pub(crate) async fn list(
+#[async_trait]
+impl SessionIndex for Sound {
+    async fn list(
         &self,
         subject: &str,
         after: Option<&SessionKey>,
@@ -195,11 +215,7 @@ impl Sound {
         Ok(listed.take(limit).collect())
     }
 
-    pub(crate) async fn delete_subject(
-        &self,
-        subject: &str,
-        except: Option<&SessionKey>,
-    ) -> Answer<usize> {
+    async fn delete_subject(&self, subject: &str, except: Option<&SessionKey>) -> Answer<usize> {
         self.change(|rows, table, now| {
             let mut ended = 0;
             rows.retain(|(of, key), record| {
@@ -214,11 +230,7 @@ impl Sound {
         .await
     }
 
-    pub(crate) async fn scan(
-        &self,
-        after: Option<ScanCursor>,
-        limit: usize,
-    ) -> Answer<Vec<Record>> {
+    async fn scan(&self, after: Option<ScanCursor>, limit: usize) -> Answer<Vec<Record>> {
         trip().await;
         let mut live = self.all_live()?;
         live.retain(|record| after.is_none_or(|at| ScanCursor::from(record) > at));
@@ -227,22 +239,9 @@ impl Sound {
         Ok(live)
     }
 
-    pub(crate) async fn count(&self) -> Answer<u64> {
+    async fn count(&self) -> Answer<u64> {
         trip().await;
         Ok(self.all_live()?.len() as u64)
-    }
-
-    /// Changes the rows at one instant, between the way to the server and the way back.
-    async fn change<T>(&self, change: impl FnOnce(&mut Rows, u8, Timestamp) -> T) -> Answer<T> {
-        trip().await;
-        let answer = {
-            let mut rows = self.rows()?;
-            // The clock is asked under the lock: whoever is later sees a later time.
-            let now = self.now();
-            change(&mut rows, self.table, now)
-        };
-        trip().await;
-        Ok(answer)
     }
 }
 

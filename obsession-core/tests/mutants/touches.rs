@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use obsession_core::{Delete, Record, Revision, SessionKey, Timestamp, Touch};
+use obsession_core::{Delete, Record, Revision, SessionKey, SessionStore, Timestamp, Touch};
 
 use crate::bug::{Bug, Entry};
 use crate::sound::{Answer, Sound};

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use obsession_core::{Create, Delete, Record, Revision, SessionKey, Timestamp, Update};
+use obsession_core::{
+    Create, Delete, Record, Revision, SessionKey, SessionStore, Timestamp, Update,
+};
 
 use crate::bug::{Bug, Entry};
 use crate::sound::{Answer, Sound};

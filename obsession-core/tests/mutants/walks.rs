@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use obsession_core::{Create, Delete, Record, ScanCursor, SessionKey, Timestamp};
+use obsession_core::{
+    Create, Delete, Record, ScanCursor, SessionIndex, SessionKey, SessionStore, Timestamp,
+};
 
 use crate::bug::{Bug, Entry};
 use crate::sound::{Answer, Sound, long_trip};
