@@ -27,10 +27,16 @@ pub async fn setup<S: RedisServers>(
     let kills = ["outage", "reopen"];
     let name = std::thread::current();
     let name = name.name().unwrap_or_default();
-    let servers = if kills.iter().any(|kind| name.starts_with(kind)) {
-        killed
+    // Calls to a Cluster that is away wait until their deadline.
+    let (servers, seconds) = if kills.iter().any(|kind| name.starts_with(kind)) {
+        (killed, 2)
     } else {
-        calm
+        (calm, 3)
+    };
+    let open = async move |url: &str, prefix: &str| {
+        let builder = RedisStore::builder(url).prefix(prefix);
+        let builder = builder.deadline(Duration::from_secs(seconds));
+        builder.connect().await.unwrap()
     };
     let servers = Arc::clone(servers);
     let shared = servers.clone().read_owned().await;
@@ -78,15 +84,6 @@ pub async fn setup<S: RedisServers>(
         .outage(begin, end)
         .reopen(reopen)
         .keep(hold)
-}
-
-async fn open(url: &str, prefix: &str) -> RedisStore {
-    let builder = RedisStore::builder(url).prefix(prefix);
-    builder
-        .deadline(Duration::from_secs(3))
-        .connect()
-        .await
-        .unwrap()
 }
 
 /// A case's hold on the servers.
