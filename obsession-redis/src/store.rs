@@ -46,7 +46,8 @@ impl RedisStore {
     /// | `redis+sentinel://user:password@host:port,host:port/database?master=name` | the master that Sentinels name; `&sentinel_username=` and `&sentinel_password=` are for the Sentinels |
     /// | `redis+cluster://user:password@host:port,host:port` | a Cluster |
     ///
-    /// Everything but the hosts may be left out. `rediss` instead of `redis` is TLS, and `valkey`
+    /// One server and a master are spoken to in RESP3, for which the former may say `?protocol=resp2`
+    /// instead. Everything but the hosts may be left out. `rediss` instead of `redis` is TLS, and `valkey`
     /// and `valkeys` mean the same.
     ///
     /// # Errors

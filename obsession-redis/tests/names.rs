@@ -128,7 +128,7 @@ async fn the_names_that_sentinels_give_are_looked_up_at_every_failover() {
     let url = servers.url().replace("127.0.0.1", "localhost");
     let store = names.store(&url).await;
     let old = ("localhost".to_owned(), servers.servers[0].port());
-    assert_eq!(names.asked(), [old.clone()]);
+    assert_eq!(names.asked(), std::slice::from_ref(&old));
     servers.servers[0].kill();
     let until = Instant::now() + Duration::from_secs(30);
     while store.create(&record(1)).await.is_err() {
