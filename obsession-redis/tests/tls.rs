@@ -112,7 +112,7 @@ async fn a_master_that_sentinels_put_in_its_place_is_spoken_to_in_tls() {
     };
     let sentinels = servers.sentinels.iter().map(place);
     let kind = SentinelServerType::Master;
-    let client = SentinelClientBuilder::new(sentinels, "main".to_owned(), kind)
+    let client = SentinelClientBuilder::new(sentinels, "main", kind)
         .unwrap()
         .set_client_to_sentinel_tls_mode(TlsMode::Secure)
         .set_client_to_sentinel_certificates(trusted(&certificates))
