@@ -154,10 +154,34 @@ async fn a_server_that_may_not_write_still_reads() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_set_later_is_asked_for_by_the_next_connection() {
+    let server = RedisServer::start(&[]).unwrap();
+    let store = common::store(&server.url()).await;
+    let old = record(1);
+    create(&store, &old).await;
+    let open = redis_client(&server.url().replace("redis://", "redis://:secret@"));
+    server
+        .ask(&["CONFIG", "SET", "requirepass", "secret"])
+        .unwrap();
+    open(&["CLIENT", "KILL", "TYPE", "normal"]);
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    for _ in 0..2 {
+        refused(
+            &store.load(&old.key).await.unwrap_err(),
+            FailureKind::Refused,
+        );
+        writes_are_refused(&store, &old, FailureKind::Refused).await;
+    }
+    open(&["CONFIG", "SET", "requirepass", ""]);
+    all_is_well(&store, &old).await;
+}
+
+#[tokio::test]
 async fn credentials_that_are_missing_wrong_or_not_enough_are_refused() {
     let server = RedisServer::start(&[("requirepass", "secret")]).unwrap();
     let port = server.port();
-    let store = common::store(&format!("redis://127.0.0.1:{port}")).await;
+    // In the older protocol, a connection says nothing of it until it is used.
+    let store = common::store(&format!("redis://127.0.0.1:{port}?protocol=resp2")).await;
     refused(
         &store.load(&record(1).key).await.unwrap_err(),
         FailureKind::Refused,
@@ -167,14 +191,17 @@ async fn credentials_that_are_missing_wrong_or_not_enough_are_refused() {
         FailureKind::Refused,
     );
 
-    let wrong = RedisStore::connect(&format!("redis://:wrong@127.0.0.1:{port}")).await;
-    let Err(ConnectError::Redis(error)) = wrong else {
-        panic!("{wrong:?}");
-    };
-    assert!(
-        !format!("{error} {error:?}").contains("wrong@"),
-        "{error:?}"
-    );
+    for credentials in ["", ":wrong@"] {
+        let url = format!("redis://{credentials}127.0.0.1:{port}");
+        let wrong = RedisStore::connect(&url).await;
+        let Err(ConnectError::Redis(error)) = wrong else {
+            panic!("{wrong:?}");
+        };
+        assert!(
+            !format!("{error} {error:?}").contains("wrong@"),
+            "{error:?}"
+        );
+    }
 
     let store = common::store(&format!("redis://:secret@127.0.0.1:{port}")).await;
     create(&store, &record(1)).await;
