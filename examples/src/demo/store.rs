@@ -54,7 +54,10 @@ pub(crate) async fn open(options: &Options) -> Result<Store, Error> {
         None => format!("sled:{}", default_path()?.display()),
     };
     let Some((scheme, path)) = default.split_once(':') else {
-        return Err(format!("--store {default}: not sled:PATH, file:PATH or memory:").into());
+        return Err(format!(
+            "--store {default}: not sled:PATH, file:PATH, memory: or redis://HOST"
+        )
+        .into());
     };
     match scheme {
         "memory" if path.is_empty() => Ok(Store::new(
@@ -69,13 +72,21 @@ pub(crate) async fn open(options: &Options) -> Result<Store, Error> {
             Ok(Store::new(store, format!("files in {path}"), options))
         }
         "sled" => open_sled(Path::new(path), options).await,
+        _ if matches!(scheme.split('+').next(), Some("redis" | "rediss")) => {
+            open_redis(&default, options).await
+        }
         other => Err(format!(
-            "--store {other}: is not known; this build has {}memory: and file:PATH",
+            "--store {other}: is not known; this build has {}{}memory: and file:PATH",
             if cfg!(feature = "sled") {
                 "sled:PATH, "
             } else {
                 ""
-            }
+            },
+            if cfg!(feature = "redis") {
+                "redis://HOST, "
+            } else {
+                ""
+            },
         )
         .into()),
     }
@@ -93,6 +104,31 @@ async fn open_sled(path: &Path, options: &Options) -> Result<Store, Error> {
 #[allow(clippy::unused_async, reason = "sled awaits")]
 async fn open_sled(_: &Path, _: &Options) -> Result<Store, Error> {
     Err("--store sled: is not in this build; build with `--features sled`".into())
+}
+
+#[cfg(feature = "redis")]
+async fn open_redis(url: &str, options: &Options) -> Result<Store, Error> {
+    use obsession_redis::{RedisStore, Verdict};
+
+    let store = RedisStore::connect(url).await?;
+    for check in store.check().await.checks {
+        if check.verdict == Verdict::Warning {
+            tracing::warn!("Redis: {check}");
+        } else {
+            tracing::info!("Redis: {check}");
+        }
+    }
+    // A URL may have a password, which is nobody's to see.
+    let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
+    let hosts = rest.rsplit_once('@').map_or(rest, |(_, hosts)| hosts);
+    let hosts = hosts.split(['?', '/']).next().unwrap_or_default();
+    Ok(Store::new(store, format!("{scheme}://{hosts}"), options))
+}
+
+#[cfg(not(feature = "redis"))]
+#[allow(clippy::unused_async, reason = "redis awaits")]
+async fn open_redis(_: &str, _: &Options) -> Result<Store, Error> {
+    Err("--store redis: is not in this build; build with `--features redis`".into())
 }
 
 fn default_path() -> Result<PathBuf, Error> {

@@ -42,13 +42,28 @@ impl Demo {
         Self::try_start(store, options, log).unwrap_or_else(|log| panic!("no demo: {log}"))
     }
 
+    /// Starts it with more in its environment.
+    pub(crate) fn start_in(store: &str, environment: &[(&str, &str)]) -> Self {
+        Self::launch(store, &[], "info", environment).unwrap_or_else(|log| panic!("no demo: {log}"))
+    }
+
     /// Starts it, or gives what it said before it ended.
     pub(crate) fn try_start(store: &str, options: &[&str], log: &str) -> Result<Self, String> {
+        Self::launch(store, options, log, &[])
+    }
+
+    fn launch(
+        store: &str,
+        options: &[&str],
+        log: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, String> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_demo"))
             .env("OBSESSION_LISTEN", "127.0.0.1:0")
             .args(["--store", store])
             .args(options)
             .env("RUST_LOG", log)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -1,0 +1,197 @@
+//! What a request costs the server, counted by the server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::time::Duration;
+
+use obsession_core::{
+    Create, Delete, Lifetime, Record, SessionManager, SessionStore, Touch, Update,
+};
+use obsession_redis::RedisStore;
+use testing::{RedisCluster, RedisMonitor, RedisServer};
+
+/// Servers, and what clients send to them.
+struct Watched<'a>(Vec<(&'a RedisServer, RedisMonitor)>);
+
+impl<'a> Watched<'a> {
+    fn new(servers: &'a [RedisServer]) -> Self {
+        let monitors = servers.iter().map(|s| (s, RedisMonitor::start(s).unwrap()));
+        Self(monitors.collect())
+    }
+
+    /// The commands since the last time.
+    fn sent(&mut self) -> Vec<String> {
+        let monitors = self.0.iter_mut();
+        monitors.flat_map(|(s, m)| m.sent(s).unwrap()).collect()
+    }
+}
+
+/// Has every server learn every script, as it has in a service that runs.
+async fn warm(store: &RedisStore) {
+    for symbol in "ADGJMPSVYbehknqtwz258.".chars() {
+        let record = Record {
+            key: format!("AAAAAAAAAAAAAAA{symbol}").parse().unwrap(),
+            ..common::of(&format!("warm {symbol}"), common::record(0))
+        };
+        common::create(store, &record).await;
+        let next = common::rewritten(&record, b"");
+        let _ = store.update(record.revision, &next).await.unwrap();
+        let _ = common::touch(store, &next, next.expires_at).await.unwrap();
+        let _ = store.delete(&record.key).await.unwrap();
+    }
+}
+
+/// The scenarios of a request, each with how many commands it sent.
+async fn scenarios(store: RedisStore, servers: &[RedisServer]) -> Vec<(&'static str, usize)> {
+    let manager = SessionManager::builder_indexed(store.clone())
+        .lifetime(Lifetime::new(
+            Duration::from_secs(1800),
+            Duration::from_secs(86_400),
+        ))
+        .build();
+    let mut counted = Vec::new();
+    let mut watched = Watched::new(servers);
+    let mut count = |name| {
+        let commands = watched.sent();
+        println!("{name}: {} ({})", commands.len(), commands.join(", "));
+        counted.push((name, commands.len()));
+    };
+    warm(&store).await;
+    count("scripts");
+
+    let untouched = manager.open(None);
+    let _ = untouched.finish(true).await.unwrap();
+    count("untouched");
+
+    let session = manager.open(None);
+    session.insert("cart", "quince").unwrap();
+    let _ = session.finish(true).await.unwrap();
+    count("new");
+
+    let id = session.id().await.unwrap();
+    let session = manager.open(id.clone());
+    session.get::<String>("cart").await.unwrap();
+    let _ = session.finish(true).await.unwrap();
+    count("read");
+
+    let session = manager.open(id.clone());
+    session.get::<String>("cart").await.unwrap();
+    session.insert("cart", "medlar").unwrap();
+    let _ = session.finish(true).await.unwrap();
+    count("read and write");
+
+    let session = manager.open(id);
+    session.sign_in("zoë").unwrap();
+    let _ = session.finish(true).await.unwrap();
+    count("login");
+
+    let id = session.id().await.unwrap();
+    let session = manager.open(id.clone());
+    session.insert("cart", "sorb").unwrap();
+    let _ = session.finish(true).await.unwrap();
+    count("read and write, signed in");
+
+    let session = manager.open(id);
+    session.delete().await.unwrap();
+    let _ = session.finish(true).await.unwrap();
+    count("delete");
+    counted.split_off(1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_sends_as_few_commands_as_it_can() {
+    let server = RedisServer::start(&[]).unwrap();
+    let store = common::store(&server.url()).await;
+    let counted = scenarios(store, std::slice::from_ref(&server)).await;
+    let expected = [
+        ("untouched", 0),
+        ("new", 1),
+        ("read", 1),
+        ("read and write", 2),
+        ("login", 2),
+        ("read and write, signed in", 2),
+        ("delete", 2),
+    ];
+    assert_eq!(counted, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_cluster_a_login_enters_the_index_ahead_of_the_record() {
+    let cluster = RedisCluster::start(&[]).unwrap();
+    let store = common::store(&cluster.url()).await;
+    let counted = scenarios(store, &cluster.nodes[..3]).await;
+    let expected = [
+        ("untouched", 0),
+        ("new", 1),
+        ("read", 1),
+        ("read and write", 2),
+        // Load, an update that finds the index missing, the index, the update.
+        ("login", 4),
+        ("read and write, signed in", 2),
+        ("delete", 2),
+    ];
+    assert_eq!(counted, expected);
+}
+
+/// Every operation with each of its outcomes, and what it sent.
+async fn operations(store: RedisStore, servers: &[RedisServer]) {
+    warm(&store).await;
+    let mut watched = Watched::new(servers);
+    let mut sent = |command| assert_eq!(watched.sent(), [command]);
+    let (old, other) = (common::record(1), common::record(2));
+    let next = common::rewritten(&old, b"next");
+    let late = common::rewritten(&old, b"late");
+    let later = old.expires_at.saturating_add(Duration::from_secs(1));
+
+    common::create(&store, &old).await;
+    sent("evalsha");
+    let taken = store.create(&next).await.unwrap();
+    assert_eq!(taken, Create::KeyTaken);
+    sent("evalsha");
+    assert_eq!(store.load(&old.key).await.unwrap().as_ref(), Some(&old));
+    sent("getex");
+    assert_eq!(store.load(&other.key).await.unwrap(), None);
+    sent("getex");
+    for _ in 0..2 {
+        let updated = store.update(old.revision, &next).await.unwrap();
+        assert_eq!(updated, Update::Updated);
+        sent("evalsha");
+    }
+    let conflict = store.update(old.revision, &late).await.unwrap();
+    assert_eq!(conflict, Update::Conflict(next.clone()));
+    sent("evalsha");
+    let gone = store.update(other.revision, &other).await.unwrap();
+    assert_eq!(gone, Update::Gone);
+    sent("evalsha");
+    for (seen, answer) in [
+        (&next, Touch::Touched),
+        (&old, Touch::Changed),
+        (&other, Touch::Gone),
+    ] {
+        for at in [later, old.created_at] {
+            let touched = common::touch(&store, seen, at).await.unwrap();
+            assert_eq!(touched, answer);
+            sent("evalsha");
+        }
+    }
+    for answer in [Delete::Deleted, Delete::Gone] {
+        assert_eq!(store.delete(&old.key).await.unwrap(), answer);
+        sent("evalsha");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_is_one_command_whatever_comes_of_it() {
+    let server = RedisServer::start(&[]).unwrap();
+    let store = common::store(&server.url()).await;
+    operations(store, std::slice::from_ref(&server)).await;
+    let cluster = RedisCluster::start(&[]).unwrap();
+    let store = common::store(&cluster.url()).await;
+    operations(store, &cluster.nodes[..3]).await;
+}
