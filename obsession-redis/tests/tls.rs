@@ -13,8 +13,8 @@ mod common;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{create, of, prefix, record, rewritten};
-use obsession_core::{Delete, SessionIndex, SessionStore, Update};
+use common::{of, prefix, record, rewritten};
+use obsession_core::{Create, Delete, SessionIndex, SessionStore, StoreError, Update};
 use obsession_redis::redis::cluster::ClusterClientBuilder;
 use obsession_redis::redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use obsession_redis::redis::{ConnectionAddr, TlsCertificates, TlsMode};
@@ -25,13 +25,20 @@ use testing::{Certificates, RedisCluster, RedisSentinel, RedisServer};
 const URL: &str = "OBSESSION_TEST_URL";
 
 async fn works(store: &RedisStore, n: u64) {
-    let old = of("zoë", record(n));
-    create(store, &old).await;
+    try_all(store, n).await.unwrap();
+}
+
+/// Makes every kind of call, with a key and a subject of its own.
+async fn try_all(store: &RedisStore, n: u64) -> Result<(), StoreError> {
+    let subject = format!("zoë {n}");
+    let old = of(&subject, record(n));
+    assert_eq!(store.create(&old).await?, Create::Created);
     let next = rewritten(&old, b"next");
-    let updated = store.update(old.revision, &next).await.unwrap();
+    let updated = store.update(old.revision, &next).await?;
     assert_eq!(updated, Update::Updated);
-    assert_eq!(store.list("zoë", None, 10).await.unwrap(), [next]);
-    assert_eq!(store.delete(&old.key).await.unwrap(), Delete::Deleted);
+    assert_eq!(store.list(&subject, None, 10).await?, [next]);
+    assert_eq!(store.delete(&old.key).await?, Delete::Deleted);
+    Ok(())
 }
 
 /// Connects to the URL in a process of its own, whose system trusts these certificates or whatever it
@@ -87,16 +94,17 @@ async fn store(source: impl Into<Source>) -> RedisStore {
     builder.connect().await.unwrap()
 }
 
-/// Waits until somebody else has taken the place of the master that was killed.
+/// Waits until somebody else has taken the place of the master that was killed. Until all know of it a
+/// call may fail, also after others have worked; each is tried with a key of its own then.
 async fn is_replaced(store: &RedisStore) {
     let until = Instant::now() + Duration::from_secs(30);
-    let old = record(0x21);
-    while let Err(error) = store.create(&old).await {
-        assert!(Instant::now() < until, "{error:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    for n in 2..16 {
-        works(store, n).await;
+    for key in 2..16 {
+        let mut n = key;
+        while let Err(error) = try_all(store, n).await {
+            assert!(Instant::now() < until, "{error:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            n += 16;
+        }
     }
 }
 
