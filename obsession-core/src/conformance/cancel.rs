@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Fixture;
 use super::chance::Chance;
 use super::fixture::{is_long, rewritten};
+use super::races::race;
 use crate::{Create, Delete, Record, SessionIndex, SessionKey, SessionStore, Touch, Update};
 
 /// Between two polls, what works for the store gets this long.
@@ -242,56 +243,55 @@ pub async fn cancel_of_many_calls_never_gives_anothers_record<S: SessionStore>(a
     const ACTORS: usize = 8;
     let mut records = Vec::new();
     for n in 0..ACTORS * 2 {
-        let record = Record {
-            body: Arc::from(vec![0; n * 100 + 1]),
-            ..at.record()
-        };
-        let record = Record {
-            body: own_body(&record.key, record.body.len()),
-            ..record
-        };
+        let mut record = at.record();
+        record.body = own_body(&record.key, n * 100 + 1);
         at.create(&record).await;
         records.push(record);
     }
     let each = RANDOM * if is_long() { 10 } else { 1 } / ACTORS;
-    let tasks: Vec<_> = (0..ACTORS)
-        .map(|actor| {
-            let (store, records) = (Arc::clone(&at.store), records.clone());
-            tokio::spawn(async move {
-                let mut chance = Chance::new(actor as u64);
-                for _ in 0..each {
-                    // Each task writes records of its own, and loads all.
-                    let own = &records[actor * 2 + chance.below(2)];
-                    let polls = chance.below(4);
-                    match chance.below(4) {
-                        0 => drop(cut(store.load(&own.key), polls).await),
-                        1 => {
-                            let later = own.expires_at.saturating_add(Duration::from_millis(1));
-                            drop(cut(store.touch(&own.key, own.revision, later), polls).await);
-                        }
-                        2 => {
-                            let next = rewritten(own, &own.body);
-                            drop(cut(store.update(own.revision, &next), polls).await);
-                        }
-                        _ => {
-                            let any = &records[chance.below(records.len())];
-                            let seen = store.load(&any.key).await.expect("load");
-                            let seen = seen.expect("the record");
-                            assert_eq!(seen.key, any.key);
-                            assert!(seen.body == any.body, "another's body");
-                        }
-                    }
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.expect("an actor");
-    }
+    race(&at.store, ACTORS, |actor, store| {
+        let records = records.clone();
+        async move {
+            let mut chance = Chance::new(actor as u64);
+            for _ in 0..each {
+                // Each writes records of its own, and loads all.
+                let own = &records[actor * 2 + chance.below(2)];
+                let any = &records[chance.below(records.len())];
+                any_call_cut(&*store, own, any, &mut chance).await;
+            }
+        }
+    })
+    .await;
     for record in &records {
-        let seen = at.load(&record.key).await.expect("the record");
-        assert_eq!((seen.key, &seen.body), (record.key, &record.body));
+        assert_its_own(&*at.store, record).await;
     }
+}
+
+async fn any_call_cut<S: SessionStore>(store: &S, own: &Record, any: &Record, chance: &mut Chance) {
+    let polls = chance.below(4);
+    match chance.below(4) {
+        0 => drop(cut(store.load(&own.key), polls).await),
+        1 => {
+            let now = assert_its_own(store, own).await;
+            let later = now.expires_at.saturating_add(Duration::from_millis(1));
+            drop(cut(store.touch(&now.key, now.revision, later), polls).await);
+        }
+        2 => {
+            let now = assert_its_own(store, own).await;
+            let next = rewritten(&now, &now.body);
+            drop(cut(store.update(now.revision, &next), polls).await);
+        }
+        _ => drop(assert_its_own(store, any).await),
+    }
+}
+
+/// Loads this record, whose body says whose it is.
+async fn assert_its_own<S: SessionStore>(store: &S, record: &Record) -> Record {
+    let seen = store.load(&record.key).await.expect("load");
+    let seen = seen.expect("the record");
+    assert_eq!(seen.key, record.key);
+    assert!(seen.body == record.body, "another's body");
+    seen
 }
 
 /// A body that can be told from every other key's.
