@@ -174,18 +174,42 @@ pub async fn race_of_touch_and_delete_ends_deleted<S: SessionStore>(at: Fixture<
 
 /// Cleanup: a record whose touch was acknowledged is live, however close cleanup came.
 pub async fn race_of_touch_and_cleanup_keeps_what_was_touched<S: SessionStore>(at: Fixture<S>) {
+    saved_in_time(&at, |store, record, later| async move {
+        let answer = store.touch(&record.key, record.revision, later).await;
+        answer.expect("touch") == Touch::Touched
+    })
+    .await;
+}
+
+/// Cleanup: a record whose update was acknowledged is live, however close cleanup came.
+pub async fn race_of_update_and_cleanup_keeps_what_was_updated<S: SessionStore>(at: Fixture<S>) {
+    saved_in_time(&at, |store, record, later| async move {
+        let next = Record {
+            expires_at: later,
+            ..rewritten(&record, b"in time")
+        };
+        let answer = store.update(record.revision, &next).await;
+        answer.expect("update") == Update::Updated
+    })
+    .await;
+}
+
+/// A record is saved, or not, while its deadline passes and cleanup runs.
+async fn saved_in_time<S, F>(at: &Fixture<S>, save: impl Fn(Arc<S>, Record, Timestamp) -> F)
+where
+    S: SessionStore,
+    F: Future<Output = bool> + Send + 'static,
+{
     for round in 0..2 * ROUNDS {
         let (record, later) = (at.expiring(), at.time.later());
         at.create(&record).await;
-        let touched = race(&at.store, ACTORS, |n, store| {
-            let (record, time) = (record.clone(), at.time.clone());
+        let saved = race(&at.store, ACTORS, |n, store| {
+            let saving = save(Arc::clone(&store), record.clone(), later);
+            let (time, soon) = (at.time.clone(), record.expires_at);
             async move {
                 match n % 8 {
-                    0 => {
-                        let touched = store.touch(&record.key, record.revision, later).await;
-                        return touched.expect("touch") == Touch::Touched;
-                    }
-                    1 => reach_after(round, &time, record.expires_at).await,
+                    0 => return saving.await,
+                    1 => reach_after(round, &time, soon).await,
                     _ => drop(store.delete_expired(10).await.expect("cleanup")),
                 }
                 false
@@ -195,8 +219,8 @@ pub async fn race_of_touch_and_cleanup_keeps_what_was_touched<S: SessionStore>(a
         at.time.reach(record.expires_at).await;
         at.cleanup().await;
         let live = at.load(&record.key).await.is_some();
-        let touched = touched.contains(&true);
-        assert_eq!(live, touched, "touched and live are the same");
+        let saved = saved.contains(&true);
+        assert_eq!(live, saved, "saved and live are the same");
     }
 }
 
@@ -353,38 +377,6 @@ pub async fn race_of_updates_and_touches_loses_no_write<S: SessionStore>(at: Fix
         let seen = at.load(&record.key).await.expect("the record");
         assert_eq!(seen.revision, last[0].revision);
         assert_eq!(seen.body, last[0].body);
-    }
-}
-
-/// Cleanup: a record whose update was acknowledged is live, however close cleanup came.
-pub async fn race_of_update_and_cleanup_keeps_what_was_updated<S: SessionStore>(at: Fixture<S>) {
-    for round in 0..2 * ROUNDS {
-        let (record, later) = (at.expiring(), at.time.later());
-        at.create(&record).await;
-        let updated = race(&at.store, 8, |n, store| {
-            let (record, time) = (record.clone(), at.time.clone());
-            async move {
-                match n {
-                    0 => {
-                        let next = Record {
-                            expires_at: later,
-                            ..rewritten(&record, b"in time")
-                        };
-                        let answer = store.update(record.revision, &next).await;
-                        return answer.expect("update") == Update::Updated;
-                    }
-                    1 => reach_after(round, &time, record.expires_at).await,
-                    _ => drop(store.delete_expired(10).await.expect("cleanup")),
-                }
-                false
-            }
-        })
-        .await;
-        at.time.reach(record.expires_at).await;
-        at.cleanup().await;
-        let live = at.load(&record.key).await.is_some();
-        let updated = updated.contains(&true);
-        assert_eq!(live, updated, "updated and live are the same");
     }
 }
 

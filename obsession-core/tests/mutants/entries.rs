@@ -39,6 +39,28 @@ impl Entries {
         }
     }
 
+    fn replace(&self, record: &Record) {
+        self.drop_all_of(&record.key);
+        self.add(record);
+    }
+
+    /// A create that leaves the entries that its key had.
+    async fn create(&self, at: &Sound, record: &Record) -> Answer<Create> {
+        let answer = at.create(record).await?;
+        if answer == Create::Created {
+            self.add(record);
+        }
+        Ok(answer)
+    }
+
+    async fn update(&self, at: &Sound, expected: Revision, record: &Record) -> Answer<Update> {
+        let answer = at.update(expected, record).await?;
+        if answer == Update::Updated {
+            self.replace(record);
+        }
+        Ok(answer)
+    }
+
     /// The live records that the entries lead to, whoever they are of.
     fn list(
         &self,
@@ -112,20 +134,11 @@ impl Bug for ListRemembersTheDeleted {
     }
 
     async fn create(&self, at: &Sound, record: &Record) -> Answer<Create> {
-        let answer = at.create(record).await?;
-        if answer == Create::Created {
-            self.0.add(record);
-        }
-        Ok(answer)
+        self.0.create(at, record).await
     }
 
     async fn update(&self, at: &Sound, expected: Revision, record: &Record) -> Answer<Update> {
-        let answer = at.update(expected, record).await?;
-        if answer == Update::Updated {
-            self.0.drop_all_of(&record.key);
-            self.0.add(record);
-        }
-        Ok(answer)
+        self.0.update(at, expected, record).await
     }
 
     async fn list(
@@ -150,20 +163,11 @@ impl Bug for ListRemembersTheExpired {
     }
 
     async fn create(&self, at: &Sound, record: &Record) -> Answer<Create> {
-        let answer = at.create(record).await?;
-        if answer == Create::Created {
-            self.0.add(record);
-        }
-        Ok(answer)
+        self.0.create(at, record).await
     }
 
     async fn update(&self, at: &Sound, expected: Revision, record: &Record) -> Answer<Update> {
-        let answer = at.update(expected, record).await?;
-        if answer == Update::Updated {
-            self.0.drop_all_of(&record.key);
-            self.0.add(record);
-        }
-        Ok(answer)
+        self.0.update(at, expected, record).await
     }
 
     async fn delete(&self, at: &Sound, key: &SessionKey) -> Answer<Delete> {
@@ -196,8 +200,7 @@ impl Bug for IndexIsWrittenAfterwards {
         let answer = at.create(record).await?;
         if answer == Create::Created {
             any_trip(record.revision).await;
-            self.0.drop_all_of(&record.key);
-            self.0.add(record);
+            self.0.replace(record);
         }
         Ok(answer)
     }
@@ -206,8 +209,7 @@ impl Bug for IndexIsWrittenAfterwards {
         let answer = at.update(expected, record).await?;
         if answer == Update::Updated {
             any_trip(record.revision).await;
-            self.0.drop_all_of(&record.key);
-            self.0.add(record);
+            self.0.replace(record);
         }
         Ok(answer)
     }
