@@ -30,6 +30,7 @@
 //! * `conformance!(make, index; ignore a_case = "the reason", another_case = "its reason")` marks
 //!   cases as ignored, with your reason.
 //! * [`run`] and [`run_index`] give a [`Report`] instead of tests: a table, or JSON.
+//! * [`count_up`] adds to one value by as many requests at once as you like, and counts.
 //! * [`Faulty`] is a store that fails on purpose, for applications too.
 //!
 //! A failing case says what was promised, what was done, what came back, and where to read on.
@@ -48,6 +49,7 @@
 mod case;
 mod chance;
 mod clauses;
+mod counting;
 mod faulty;
 mod fixture;
 mod history;
@@ -85,6 +87,7 @@ pub mod touch;
 pub mod update;
 
 pub use clauses::{CLAUSES, Clause};
+pub use counting::{Counted, count_up};
 pub use faulty::{Fault, Faulty, Rival};
 pub use fixture::{Fixture, IntoSetup, Setup, revision, rewritten};
 pub use recorded::Recorded;
