@@ -94,10 +94,11 @@ impl State {
         max_age: Option<Duration>,
         renew: bool,
     ) -> Result<Option<Attempt>, Error> {
-        let Some(Live { record, body }) = self.live() else {
+        let Some(live @ Live { record, body }) = self.live() else {
             return Ok(None);
         };
         let now = shared.clock.now();
+        let kept = shared.deadline_of_write(live, now);
         let changed = self.view.differs(body);
         let reissue = self.id.is_some() && reissue_due(body, max_age, now);
         if !(changed || renew && reissue) {
@@ -109,6 +110,7 @@ impl State {
             return Ok(None);
         }
         let (record, mut head) = (record.clone(), body.head.clone());
+        let limits = head.lifetime;
         let cycled = self.view.cycle || self.view.subject.is_some();
         let issue = cycled || self.view.lifetime.is_some() || reissue;
         let mut id = self.id.clone();
@@ -133,12 +135,17 @@ impl State {
             record.created_at
         };
         let lifetime = head.lifetime.unwrap_or(shared.lifetime);
+        let expires_at = if self.view.subject.is_none() && head.lifetime == limits {
+            kept
+        } else {
+            lifetime.deadline(created_at, now)
+        };
         let expected = Some(record.revision);
         let record = Record {
             revision: Revision::fresh()?,
             subject: self.view.subject.clone().or(record.subject),
             created_at,
-            expires_at: lifetime.deadline(created_at, now),
+            expires_at,
             ..record
         };
         let live = self.encode(record, head, shared)?;

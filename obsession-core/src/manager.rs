@@ -225,15 +225,26 @@ impl Shared {
         body.head.lifetime.unwrap_or(self.lifetime)
     }
 
-    /// The later deadline that a session used `now` should get, if it is worth a touch.
+    /// The later deadline that a session used `now` should get, if it is worth a write of it.
     pub(crate) fn touch_due(&self, live: &Live, now: Timestamp) -> Option<Timestamp> {
         let lifetime = self.effective(&live.body);
         let deadline = lifetime.deadline(live.record.created_at, now);
         let gain = deadline.saturating_since(live.record.expires_at);
-        // The last touch, up to the absolute limit, is worth it however little it gains.
+        // The last move, up to the absolute limit, is worth it however little it gains.
         let last = deadline == lifetime.limit(live.record.created_at) && !gain.is_zero();
         let resolution = self.touch_every.unwrap_or(lifetime.idle() / 8);
         (last || gain >= resolution.max(Duration::from_millis(1))).then_some(deadline)
+    }
+
+    /// The deadline of a session that is written `now` for another reason, with the limits that it
+    /// has had. While a touch would not be due it stays, and a store has no index to change.
+    pub(crate) fn deadline_of_write(&self, live: &Live, now: Timestamp) -> Timestamp {
+        let lifetime = self.effective(&live.body);
+        let latest = lifetime.deadline(live.record.created_at, now);
+        // A shorter timeout of the application's holds from the next write on.
+        self.touch_due(live, now)
+            .unwrap_or(live.record.expires_at)
+            .min(latest)
     }
 
     pub(crate) async fn touch(
@@ -339,8 +350,9 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// How much longer a read must make a session live to be worth a write; an eighth of the idle
-    /// timeout unless set.
+    /// How much later a request must make the deadline to move it, be it one that reads or one that
+    /// writes; an eighth of the idle timeout unless set. A session that nobody uses any more ends up to
+    /// this much before its idle timeout is over.
     pub fn touch_every(mut self, resolution: Duration) -> Self {
         self.shared.touch_every = Some(resolution);
         self

@@ -124,6 +124,53 @@ async fn reads_touch_at_most_once_in_an_eighth_of_the_idle_timeout() {
     assert_eq!(read(&at, &id).await, ["load"]);
 }
 
+/// A deadline that moves with every write has an index of deadlines rewritten every time.
+#[tokio::test]
+async fn writes_move_the_deadline_when_reads_would() {
+    let at = at_of(Lifetime::new(80 * MINUTE, 1_000 * MINUTE));
+    let id = at.stored().await;
+    let write = async |minute: u64| {
+        at.clock.set(after(minute * 60_000));
+        let session = at.open(&id);
+        session.update("n", |n: &mut u64| *n += 1).await.unwrap();
+        let _ = session.finish(true).await.unwrap();
+        assert_eq!(at.store.calls(), ["load", "update"]);
+    };
+    for minute in 0..30 {
+        write(minute).await;
+        let moved = minute / 10 * 10;
+        assert_eq!(expires_at(&at, &id).await, after((moved + 80) * 60_000));
+    }
+    // Other limits hold at once, be they longer or shorter.
+    for idle in [90, 40] {
+        let session = at.open(&id);
+        session
+            .set_lifetime(Lifetime::new(idle * MINUTE, 1_000 * MINUTE))
+            .unwrap();
+        let _ = session.finish(true).await.unwrap();
+        let deadline = after((29 + u64::from(idle)) * 60_000);
+        assert_eq!(expires_at(&at, &id).await, deadline);
+    }
+}
+
+#[tokio::test]
+async fn a_shorter_idle_timeout_of_the_manager_holds_from_the_next_write() {
+    let at = at_of(Lifetime::new(80 * MINUTE, 1_000 * MINUTE));
+    let id = at.stored().await;
+    let stricter = obsession_core::SessionManager::builder(at.store.inner().clone())
+        .clock(std::sync::Arc::clone(&at.clock))
+        .lifetime(Lifetime::new(8 * MINUTE, 1_000 * MINUTE))
+        .build();
+    let session = stricter.open(Some(id.clone()));
+    assert!(session.contains("cart").await.unwrap());
+    let _ = session.finish(true).await.unwrap();
+    assert_eq!(expires_at(&at, &id).await, after(80 * 60_000));
+    let session = stricter.open(Some(id.clone()));
+    session.insert("n", &1).unwrap();
+    let _ = session.finish(true).await.unwrap();
+    assert_eq!(expires_at(&at, &id).await, after(8 * 60_000));
+}
+
 #[tokio::test]
 async fn the_resolution_of_touches_can_be_set() {
     let at = at_with(|builder| {

@@ -134,7 +134,13 @@ impl Kept {
         next.written_at = now;
         next.values.clone_from(&sum.values);
         (next.subject, next.own) = (sum.subject, sum.own);
-        next.expires_at = next.deadline(usual, now);
+        // A write moves the deadline when a touch would, or when other limits hold.
+        next.expires_at = match base {
+            Some(base) if !sum.signed_in && next.own == base.own => base
+                .touch_due(usual, now)
+                .unwrap_or(base.expires_at.min(next.deadline(usual, now))),
+            _ => next.deadline(usual, now),
+        };
         next.revision = self.writes;
 
         // What is stored knows no time before the session's beginning, as a clock that steps back
