@@ -17,6 +17,7 @@ use crate::dial::{Connection, Dialer, Manner, Resolver, Target};
 use crate::layout::Keys;
 use crate::line::{Line, Wait};
 use crate::store::Shared;
+use crate::swap::Loaded;
 use crate::url::{self, Place};
 use crate::{ConnectError, RedisStore, once};
 
@@ -224,6 +225,7 @@ impl RedisStoreBuilder {
                 ending,
                 keys: Keys::new(&self.prefix),
                 clock: self.clock,
+                loaded: Loaded::new(),
             }),
         })
     }

@@ -201,6 +201,13 @@ impl Failure {
         self.kind == FailureKind::ClusterDown && !self.sent
     }
 
+    /// Whether the server does not know a command or an option of it.
+    pub(crate) fn is_about_syntax(&self) -> bool {
+        let plain = ErrorKind::Server(ServerErrorKind::ResponseError);
+        let source = self.source.as_ref();
+        self.kind == FailureKind::Unexpected && source.is_some_and(|error| error.kind() == plain)
+    }
+
     /// For a call that changes nothing.
     pub(crate) fn of_read(self) -> StoreError {
         StoreError::not_applied(self.kind.message()).caused_by(self.cause())

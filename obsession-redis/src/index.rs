@@ -218,7 +218,7 @@ impl Shared {
         let answers = self.line.many(Does::Read, commands, until).await;
         let answers = answers.map_err(Failure::of_read)?;
         let decode = |(key, answer)| {
-            let record = found(key, answer).unwrap_or_else(|_| {
+            let record = found(key, &answer).unwrap_or_else(|_| {
                 tracing::warn!(%key, "a damaged record was left out");
                 None
             });

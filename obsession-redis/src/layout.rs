@@ -41,6 +41,10 @@ const MAX_TTL: u64 = 1_000_000_000_000_000;
 /// The largest score that every smaller one can be told from.
 const MAX_SCORE: u64 = (1 << 53) - 1;
 const HEAD: usize = 20;
+/// No two values of a key have the same first bytes: a touch changes the head, a write the revision.
+pub(crate) const IDENTITY: usize = 29;
+/// Where a value has the length of its subject plus 1.
+const SUBJECT: usize = 45;
 /// Index entries are made good for this much longer than needed at least.
 const MARGIN: u64 = 60_000;
 
@@ -139,7 +143,7 @@ pub(crate) fn score(at: Timestamp) -> String {
 }
 
 /// How long a key with this deadline is to be kept, by the caller's clock. Nothing if it is over.
-fn ttl(deadline: Timestamp, now: Timestamp) -> u64 {
+pub(crate) fn ttl(deadline: Timestamp, now: Timestamp) -> u64 {
     let left: Duration = deadline.saturating_since(now);
     u64::try_from(left.as_millis()).map_or(MAX_TTL, |millis| millis.min(MAX_TTL))
 }
@@ -179,6 +183,31 @@ pub(crate) fn read(name: &[u8]) -> redis::Cmd {
 pub(crate) fn encode(record: &Record, indexed: Timestamp) -> Vec<u8> {
     let head = head(record.key, record.expires_at, indexed);
     [&head[..], &record.to_row()].concat()
+}
+
+/// The value of `record` if it takes the place of `old` and differs from it in nothing that an index
+/// has. The entries of indexes stay good for as long as they were.
+pub(crate) fn successor(old: &[u8], expected: Revision, record: &Record) -> Option<Vec<u8>> {
+    let head = old.get(..HEAD)?;
+    let same = old[..8] == big_endian(record.expires_at)
+        && old.get(HEAD + 1..IDENTITY)? == revision(expected)
+        && is_of(old, record.subject.as_deref());
+    (same && record.revision != expected).then(|| [head, &record.to_row()].concat())
+}
+
+/// Whether the index of its subject has an entry for `old` that is as good for `record`, or needs none.
+pub(crate) fn is_indexed(old: &[u8], record: &Record, times: &Times) -> bool {
+    let subject = record.subject.as_deref();
+    let long_enough = old.get(8..16) >= Some(&big_endian(times.indexed)[..]);
+    subject.is_none() || is_of(old, subject) && long_enough
+}
+
+fn is_of(value: &[u8], subject: Option<&str>) -> bool {
+    let (length, name) = subject.map_or((0, ""), |subject| (subject.len() + 1, subject));
+    let stored = value.get(SUBJECT..).and_then(<[u8]>::split_first_chunk);
+    stored.is_some_and(|(stored, rest)| {
+        usize::from(u16::from_le_bytes(*stored)) == length && rest.starts_with(name.as_bytes())
+    })
 }
 
 pub(crate) fn decode(key: SessionKey, value: &[u8]) -> Result<Record, CorruptRow> {

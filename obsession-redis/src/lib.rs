@@ -10,6 +10,7 @@ mod line;
 mod once;
 mod scripts;
 mod store;
+mod swap;
 mod url;
 
 pub use builder::{RedisStoreBuilder, Source};

@@ -20,7 +20,8 @@ macro_rules! lua {
 }
 
 lua!(CREATE: "read" "common" "drop" "keep" "write" "create");
-lua!(UPDATE: "swap" "common" "drop" "keep" "write" "update");
+lua!(UPDATE: "read" "common" "drop" "keep" "write" "update");
+lua!(SWAP: "swap");
 lua!(TOUCH: "common" "keep" "touch");
 lua!(DELETE: "common" "drop" "delete");
 lua!(EXPIRE: "common" "expire");

@@ -16,6 +16,7 @@ use crate::error::{Failure, FailureKind};
 use crate::layout::{self, Keys, TAGS, Times, big_endian};
 use crate::line::{Does, Line};
 use crate::scripts::{self, Command};
+use crate::swap::Loaded;
 use crate::{ConnectError, Report};
 
 /// How many leftovers of one shard cleanup removes at once. Others are served in between.
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) ending: Line,
     pub(crate) keys: Keys,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) loaded: Loaded,
 }
 
 impl RedisStore {
@@ -85,8 +87,13 @@ impl SessionStore for RedisStore {
             }
             answer => answer,
         };
+        let answer = answer.map_err(Failure::of_read)?;
         let now = shared.clock.now();
-        Ok(found(*key, answer.map_err(Failure::of_read)?)?.filter(|record| record.is_live(now)))
+        let record = found(*key, &answer)?.filter(|record| record.is_live(now));
+        if let (Some(_), Value::BulkString(value)) = (&record, answer) {
+            shared.loaded.remember(*key, value);
+        }
+        Ok(record)
     }
 
     async fn create(&self, record: &Record) -> Result<Create, StoreError> {
@@ -111,25 +118,36 @@ impl SessionStore for RedisStore {
         check(record)?;
         let shared = &self.shared;
         let until = shared.line.until();
+        let old = shared.loaded.take(&record.key);
+        if let Some(old) = &old
+            && let Some(outcome) = shared.swap(old, expected, record, until).await?
+        {
+            return Ok(outcome);
+        }
         let times = Times::new(record.expires_at, shared.clock.now());
         let expected = layout::revision(expected);
-        let mut indexed = b"0";
+        let subject = record.subject.as_deref().unwrap_or_default();
+        // What has been loaded tells whether its subject has to be indexed first; if nothing has, the
+        // script does.
+        let indexed = |old: Vec<u8>| layout::is_indexed(&old, record, &times);
+        let mut enter = shared.line.is_cluster() && old.is_some_and(|old| !indexed(old));
         loop {
-            let command = shared.write(&scripts::UPDATE, record, &times, &[&expected, indexed]);
+            if enter {
+                shared
+                    .enter(subject, &record.key, record.expires_at, &times, until)
+                    .await?;
+            }
+            let args: [&[u8]; 2] = [&expected, if enter { b"1" } else { b"0" }];
+            let command = shared.write(&scripts::UPDATE, record, &times, &args);
             match shared.line.call(Does::Write, &command, until).await {
                 Ok(Value::Int(1)) => return Ok(Update::Updated),
                 Ok(Value::Int(0)) => return Ok(Update::Gone),
-                Ok(value @ Value::BulkString(_)) => {
-                    let current = found(record.key, value)?;
-                    return Ok(current.map_or(Update::Gone, Update::Conflict));
+                Ok(Value::BulkString(value)) => {
+                    let current = decode(record.key, &value)?;
+                    shared.loaded.remember(record.key, value);
+                    return Ok(Update::Conflict(current));
                 }
-                Ok(Value::Int(2)) if indexed == b"0" => {
-                    let subject = record.subject.as_deref().unwrap_or_default();
-                    shared
-                        .enter(subject, &record.key, record.expires_at, &times, until)
-                        .await?;
-                    indexed = b"1";
-                }
+                Ok(Value::Int(2)) if !enter => enter = true,
                 answer => return Err(unexpected(answer)),
             }
         }
@@ -330,12 +348,16 @@ impl fmt::Debug for RedisStore {
 }
 
 /// The record in an answer, if there is one.
-pub(crate) fn found(key: SessionKey, answer: Value) -> Result<Option<Record>, StoreError> {
+pub(crate) fn found(key: SessionKey, answer: &Value) -> Result<Option<Record>, StoreError> {
     match answer {
         Value::Nil => Ok(None),
-        Value::BulkString(value) => layout::decode(key, &value).map(Some).map_err(damaged),
+        Value::BulkString(value) => decode(key, value).map(Some),
         _ => Err(Failure::unexpected().of_read()),
     }
+}
+
+pub(crate) fn decode(key: SessionKey, value: &[u8]) -> Result<Record, StoreError> {
+    layout::decode(key, value).map_err(damaged)
 }
 
 pub(crate) fn unexpected(answer: Result<Value, Failure>) -> StoreError {

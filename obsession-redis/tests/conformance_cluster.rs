@@ -27,7 +27,7 @@ fn start() -> Arc<RwLock<RedisCluster>> {
 
 // Redis decides by its own clock, so the cases wait.
 async fn make(_: Time) -> Setup<RedisStore> {
-    setup(&CALM, &KILLED).await
+    setup(&CALM, &KILLED, |store| store).await
 }
 
 obsession_core::conformance!(make, index, reopen, outage, neighbour, peer);

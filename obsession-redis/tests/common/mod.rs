@@ -7,6 +7,7 @@
     reason = "each test takes what it needs, and fails by panicking"
 )]
 
+pub mod loads_first;
 pub mod shared;
 
 use std::sync::Arc;
@@ -92,4 +93,12 @@ pub async fn touch(
 pub fn kind(error: &StoreError) -> FailureKind {
     let source = std::error::Error::source(error).unwrap();
     source.downcast_ref::<CallError>().unwrap().kind()
+}
+
+/// Whether `SET` compares. Of a Cluster, the node that has the key says so.
+pub fn compares(servers: &[testing::RedisServer]) -> bool {
+    let compared = servers
+        .iter()
+        .map(|server| server.ask(&["SET", "nothing", "new", "IFEQ", "old"]));
+    compared.into_iter().any(|answer| answer.is_ok())
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use obsession_core::SessionIndex;
 use obsession_core::conformance::Setup;
 use obsession_redis::RedisStore;
 use testing::RedisServers;
@@ -20,13 +21,15 @@ pub const DURABLE: [(&str, &str); 2] = [("appendonly", "yes"), ("appendfsync", "
 /// What kills servers waits until all other cases on them have ended, and has them to itself until its
 /// own case has. So that not everybody waits, the cases that do are on servers of their own, as far
 /// as the name of their thread tells.
-pub async fn setup<S: RedisServers>(
+pub async fn setup<S: RedisServers, T: SessionIndex>(
     calm: &'static Shared<S>,
     killed: &'static Shared<S>,
-) -> Setup<RedisStore> {
+    shown: fn(RedisStore) -> T,
+) -> Setup<T> {
     let kills = ["outage", "reopen"];
     let name = std::thread::current();
-    let name = name.name().unwrap_or_default();
+    let name = name.name().and_then(|name| name.rsplit("::").next());
+    let name = name.unwrap_or_default();
     // Calls to a Cluster that is away wait until their deadline.
     let (servers, seconds) = if kills.iter().any(|kind| name.starts_with(kind)) {
         (killed, 2)
@@ -36,7 +39,7 @@ pub async fn setup<S: RedisServers>(
     let open = async move |url: &str, prefix: &str| {
         let builder = RedisStore::builder(url).prefix(prefix);
         let builder = builder.deadline(Duration::from_secs(seconds));
-        builder.connect().await.unwrap()
+        shown(builder.connect().await.unwrap())
     };
     let servers = Arc::clone(servers);
     let shared = servers.clone().read_owned().await;
@@ -67,7 +70,7 @@ pub async fn setup<S: RedisServers>(
     };
     let reopen = {
         let hold = Arc::clone(&hold);
-        move |store| {
+        move |store: T| {
             let (hold, url, prefix) = (Arc::clone(&hold), url.clone(), prefix.clone());
             async move {
                 drop(store);
