@@ -119,6 +119,21 @@ async fn what_another_wrote_meanwhile_comes_back_with_the_answer() {
     assert_eq!(at.other.load(&old.key).await.unwrap(), None);
 }
 
+/// It may have been made by this very call, whose answer was lost, before a load that was under way
+/// brought the old value.
+#[tokio::test]
+async fn what_is_there_already_is_done() {
+    let mut at = At::new().await;
+    let old = record(1);
+    create(&at.other, &old).await;
+    at.load(&old).await;
+    let next = rewritten(&old, b"next");
+    let updated = at.other.update(old.revision, &next).await.unwrap();
+    assert_eq!(updated, Update::Updated);
+    at.sent();
+    assert_eq!(at.update(&old, &next).await, (Update::Updated, 2));
+}
+
 /// A touch is no conflict, though it changes the value.
 #[tokio::test]
 async fn a_touch_of_another_is_no_conflict() {
