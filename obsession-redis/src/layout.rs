@@ -35,6 +35,8 @@ use std::time::Duration;
 
 use obsession_core::{CorruptRow, Record, Revision, SessionKey, Timestamp};
 
+use crate::scripts::cmd;
+
 /// How long a key is kept at most: some 31,000 years. Redis adds it to its own time, and Lua's
 /// numbers hold it.
 const MAX_TTL: u64 = 1_000_000_000_000_000;
@@ -175,9 +177,7 @@ pub(crate) fn head(key: SessionKey, deadline: Timestamp, indexed: Timestamp) -> 
 /// Reads a record on a master: a replica refuses this command, which is one of those that write,
 /// though without options it does not. `GET` would be answered by a server that was a master once.
 pub(crate) fn read(name: &[u8]) -> redis::Cmd {
-    let mut read = redis::cmd("GETEX");
-    read.arg(name);
-    read
+    cmd(&[b"GETEX", name])
 }
 
 pub(crate) fn encode(record: &Record, indexed: Timestamp) -> Vec<u8> {

@@ -52,6 +52,16 @@ impl Command {
     }
 }
 
+/// A command of these parts, in memory that is taken once.
+pub(crate) fn cmd(parts: &[&[u8]]) -> Cmd {
+    let size = parts.iter().map(|part| part.len()).sum();
+    let mut cmd = Cmd::with_capacity(parts.len(), size);
+    for part in parts {
+        cmd.arg(*part);
+    }
+    cmd
+}
+
 impl From<Cmd> for Command {
     fn from(short: Cmd) -> Self {
         Self { short, code: None }
@@ -60,13 +70,10 @@ impl From<Cmd> for Command {
 
 impl Lua {
     pub(crate) fn call(&'static self, keys: &[&[u8]], args: &[&[u8]]) -> Command {
-        let mut short = redis::cmd("EVALSHA");
-        short.arg(&*self.hash).arg(keys.len());
-        for part in keys.iter().chain(args) {
-            short.arg(*part);
-        }
+        let count = keys.len().to_string();
+        let head: [&[u8]; 3] = [b"EVALSHA", self.hash.as_bytes(), count.as_bytes()];
         Command {
-            short,
+            short: cmd(&[&head, keys, args].concat()),
             code: Some(self.code),
         }
     }

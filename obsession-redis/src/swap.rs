@@ -85,10 +85,9 @@ impl Shared {
         let ttl = layout::ttl(record.expires_at, now).to_string();
         let by_itself = self.loaded.compares.load(Ordering::Relaxed);
         let command = if by_itself {
-            let mut set = redis::cmd("SET");
-            set.arg(&name).arg(&new).arg("IFEQ").arg(old);
-            set.arg("GET").arg("PX").arg(&ttl);
-            Command::from(set)
+            let ttl = ttl.as_bytes();
+            let set = [b"SET", &name[..], &new, b"IFEQ", old, b"GET", b"PX", ttl];
+            Command::from(scripts::cmd(&set))
         } else {
             let args: [&[u8]; 3] = [&new, &old[..layout::IDENTITY], ttl.as_bytes()];
             scripts::SWAP.call(&[&name], &args)
