@@ -1,6 +1,7 @@
-//! What a killed server still has, by how it writes its append-only file.
+//! What a server still has that was killed, or whose machine has lost power, by how it writes its
+//! append-only file.
 //!
-//! With `OBSESSION_FULL=1` each server is killed ten times.
+//! With `OBSESSION_FULL=1` each server ends ten times.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,10 +22,28 @@ use testing::{Random, RedisServer};
 
 const WRITERS: u64 = 16;
 
-/// Kills a server under load: how many acknowledged updates there were, and how many of them and of
-/// the sessions are gone.
-async fn kill(settings: &[(&str, &str)], seed: u64) -> (u64, u64, u64) {
-    let mut server = RedisServer::start(settings).unwrap();
+/// What came of ends of servers.
+#[derive(Default)]
+struct Outcome {
+    ends: u64,
+    acknowledged: u64,
+    /// Updates that were acknowledged and are gone.
+    lost: u64,
+    /// The most of one end.
+    most: u64,
+    /// Sessions that are gone.
+    gone: u64,
+}
+
+/// Ends a server under load, after a time in milliseconds that is drawn from a range, and starts it
+/// again.
+async fn end(
+    mut server: RedisServer,
+    life: [u64; 2],
+    seed: u64,
+    end: fn(&mut RedisServer),
+    outcome: &mut Outcome,
+) {
     let builder = RedisStore::builder(server.url()).deadline(Duration::from_secs(5));
     let store = builder.connect().await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
@@ -47,58 +66,88 @@ async fn kill(settings: &[(&str, &str)], seed: u64) -> (u64, u64, u64) {
     });
     let writers: Vec<_> = writers.collect();
     let mut random = Random::new(seed);
-    let life = random.between(Duration::from_millis(300), Duration::from_millis(1500));
-    tokio::time::sleep(life).await;
-    server.kill();
+    let [from, to] = life.map(Duration::from_millis);
+    tokio::time::sleep(random.between(from, to)).await;
+    end(&mut server);
     stop.store(true, Ordering::Relaxed);
     server.restart().unwrap();
-    let (mut acknowledged, mut lost, mut gone) = (0, 0, 0);
+    let lost_before = outcome.lost;
     for (n, writer) in (0..).zip(writers) {
         let written = writer.await.unwrap();
-        acknowledged += written;
+        outcome.acknowledged += written;
         match store.load(&record(n).key).await.unwrap() {
             Some(found) => {
                 let there = u64::from_be_bytes(found.body[..].try_into().unwrap());
                 assert!(there <= written + 1, "it was never written");
-                lost += written.saturating_sub(there);
+                outcome.lost += written.saturating_sub(there);
             }
-            None => gone += 1,
+            None => outcome.gone += 1,
         }
     }
-    (acknowledged, lost, gone)
+    outcome.ends += 1;
+    outcome.most = outcome.most.max(outcome.lost - lost_before);
+}
+
+fn appending(fsync: &str) -> [(&str, &str); 2] {
+    [("appendonly", "yes"), ("appendfsync", fsync)]
+}
+
+fn ends() -> u64 {
+    if common::full() { 10 } else { 1 }
+}
+
+fn say(what: &str, outcome: &Outcome) {
+    println!(
+        "{what}: {} times, {} updates acknowledged, {} of them lost (at most {} at once), {} of {} \
+         sessions gone",
+        outcome.ends,
+        outcome.acknowledged,
+        outcome.lost,
+        outcome.most,
+        outcome.gone,
+        outcome.ends * WRITERS
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_has_what_its_append_only_file_promises() {
-    let kills = if common::full() { 10 } else { 1 };
     for (name, settings) in [
         ("off", &[][..]),
-        (
-            "everysec",
-            &[("appendonly", "yes"), ("appendfsync", "everysec")],
-        ),
-        (
-            "always",
-            &[("appendonly", "yes"), ("appendfsync", "always")],
-        ),
+        ("everysec", &appending("everysec")),
+        ("always", &appending("always")),
     ] {
-        let (mut acknowledged, mut lost, mut gone) = (0, 0, 0);
-        for seed in 0..kills {
-            let outcome = kill(settings, seed).await;
-            acknowledged += outcome.0;
-            lost += outcome.1;
-            gone += outcome.2;
+        let mut outcome = Outcome::default();
+        for seed in 0..ends() {
+            let server = RedisServer::start(settings).unwrap();
+            end(server, [300, 1500], seed, RedisServer::kill, &mut outcome).await;
         }
-        println!(
-            "append-only file {name}: {kills} kills, {acknowledged} updates acknowledged, {lost} of \
-             them lost, {gone} of {} sessions gone",
-            kills * WRITERS
-        );
+        say(&format!("killed, append-only file {name}"), &outcome);
         match name {
-            "off" => assert_eq!(gone, kills * WRITERS, "there is nothing on disk"),
-            "always" => assert_eq!((lost, gone), (0, 0)),
+            "off" => assert_eq!(outcome.gone, ends() * WRITERS, "there is nothing on disk"),
+            "always" => assert_eq!((outcome.lost, outcome.gone), (0, 0)),
             // Redis hands everything to the system before it answers, and the system lives on.
-            _ => assert_eq!(gone, 0),
+            _ => assert_eq!(outcome.gone, 0),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lost_power_has_what_it_had_synced() {
+    for fsync in ["everysec", "always"] {
+        let mut outcome = Outcome::default();
+        for seed in 0..ends() {
+            let server = RedisServer::start_mortal(&appending(fsync)).unwrap();
+            let cut = |server: &mut RedisServer| {
+                server.lose_power().unwrap();
+            };
+            end(server, [2500, 3500], seed, cut, &mut outcome).await;
+        }
+        say(&format!("lost power, appendfsync {fsync}"), &outcome);
+        assert_eq!(outcome.gone, 0, "they were made seconds before");
+        match fsync {
+            "always" => assert_eq!(outcome.lost, 0),
+            // It answers before it has synced. Without a loss the test would not have cut anything.
+            _ => assert!(outcome.lost > 0),
         }
     }
 }

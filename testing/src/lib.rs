@@ -10,6 +10,7 @@ mod redis_monitor;
 mod redis_sentinel;
 mod redis_server;
 mod redis_servers;
+mod synced;
 
 pub use certificates::Certificates;
 pub use child::Child;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::synced::Synced;
 use crate::{Certificates, Random};
 
 /// How long a server may take to answer its first `PING`.
@@ -39,6 +40,7 @@ pub struct RedisServer {
     tls_port: Option<u16>,
     arguments: Vec<String>,
     folder: TempDir,
+    synced: Option<Synced>,
 }
 
 impl RedisServer {
@@ -50,6 +52,19 @@ impl RedisServer {
     /// `redis-server` is not installed, or does not start.
     pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
         Self::start_as(&[], settings, None)
+    }
+
+    /// The same, of a server with an append-only file that can [lose power](Self::lose_power).
+    ///
+    /// # Errors
+    ///
+    /// The same, or `cc` is not installed.
+    pub fn start_mortal(settings: &[(&str, &str)]) -> io::Result<Self> {
+        let mut server = Self::start(settings)?;
+        server.kill();
+        server.synced = Some(Synced::new(&server.appended())?);
+        server.restart()?;
+        Ok(server)
     }
 
     /// The same, with a second port where it speaks TLS.
@@ -123,6 +138,7 @@ impl RedisServer {
             tls_port,
             arguments,
             folder,
+            synced: None,
         };
         server.restart()?;
         Ok(server)
@@ -170,6 +186,7 @@ impl RedisServer {
             .arg(self.folder.path())
             .arg(program)
             .args(&self.arguments)
+            .envs(self.synced.iter().flat_map(Synced::environment))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -194,6 +211,23 @@ impl RedisServer {
             sleep(Duration::from_millis(1));
         }
         self.end_guard(true);
+    }
+
+    /// Kills it, and takes from its append-only files what it had not synced: that is what a machine
+    /// may lose that loses power. Says how many bytes those were.
+    ///
+    /// # Errors
+    ///
+    /// It was not started for that, or what the system says of the files.
+    pub fn lose_power(&mut self) -> io::Result<u64> {
+        self.kill();
+        let synced = self.synced.as_ref();
+        let synced = synced.ok_or_else(|| io::Error::other("it was not started as mortal"))?;
+        synced.lose(&self.appended())
+    }
+
+    fn appended(&self) -> std::path::PathBuf {
+        self.folder.path().join("appendonlydir")
     }
 
     /// Stops it in its tracks, as a machine does that hangs, or lets it go on.
