@@ -119,14 +119,15 @@ async fn a_killed_server_has_what_its_append_only_file_promises() {
         let mut outcome = Outcome::default();
         for seed in 0..ends() {
             let server = RedisServer::start(settings).unwrap();
-            end(server, [300, 1500], seed, RedisServer::kill, &mut outcome).await;
+            end(server, [2500, 3500], seed, RedisServer::kill, &mut outcome).await;
         }
         say(&format!("killed, append-only file {name}"), &outcome);
         match name {
             "off" => assert_eq!(outcome.gone, ends() * WRITERS, "there is nothing on disk"),
             "always" => assert_eq!((outcome.lost, outcome.gone), (0, 0)),
-            // Redis hands everything to the system before it answers, and the system lives on.
-            _ => assert_eq!(outcome.gone, 0),
+            // It keeps what it has acknowledged to itself while a sync is under way, for two seconds at
+            // most.
+            _ => assert_eq!(outcome.gone, 0, "they were made seconds before"),
         }
     }
 }

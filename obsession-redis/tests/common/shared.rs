@@ -37,9 +37,15 @@ pub async fn setup<S: RedisServers, T: SessionIndex>(
         (calm, 3)
     };
     let open = async move |url: &str, prefix: &str| {
-        let builder = RedisStore::builder(url).prefix(prefix);
-        let builder = builder.deadline(Duration::from_secs(seconds));
-        shown(builder.connect().await.unwrap())
+        // On a busy machine, servers that hundreds connect to may take longer than a call may.
+        for _ in 0..5 {
+            let builder = RedisStore::builder(url).prefix(prefix);
+            let builder = builder.deadline(Duration::from_secs(seconds));
+            if let Ok(store) = builder.connect().await {
+                return shown(store);
+            }
+        }
+        panic!("the servers cannot be connected to")
     };
     let servers = Arc::clone(servers);
     let shared = servers.clone().read_owned().await;
