@@ -45,7 +45,7 @@ pub async fn setup<S: RedisServers, T: SessionIndex>(
                 return shown(store);
             }
         }
-        panic!("the servers cannot be connected to")
+        unreachable!("the servers cannot be connected to")
     };
     let servers = Arc::clone(servers);
     let shared = servers.clone().read_owned().await;
