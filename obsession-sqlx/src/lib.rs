@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+
+mod answers;
+mod batch;
+mod builder;
+mod call;
+mod dialect;
+mod driver;
+mod error;
+mod index;
+mod lane;
+mod migrate;
+mod names;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod store;
+mod worker;
+mod write;
+
+pub use builder::SqlStoreBuilder;
+pub use error::{CallError, ConnectError, FailureKind};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Sqlite, SqliteStore, Synchronous};
+pub use sqlx;
+pub use store::SqlStore;

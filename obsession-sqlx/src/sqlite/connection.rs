@@ -1,0 +1,144 @@
+//! How SQLite is opened, what is refused, and what its errors mean.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use obsession_core::Effect;
+use sqlx::Row;
+use sqlx::error::DatabaseError;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous,
+};
+
+use crate::dialect::Role;
+use crate::driver;
+use crate::error::Diagnosis;
+use crate::{ConnectError, FailureKind, Synchronous};
+
+/// Versions before can corrupt the file when several connections write and copy the log at the same
+/// moment (the "WAL-reset bug").
+const OLDEST: [u32; 3] = [3, 51, 3];
+/// How far the log's file is cut back, in bytes, when all of it has been copied.
+const LOG_LIMIT: u64 = 16 << 20;
+
+pub(super) fn options(
+    options: SqliteConnectOptions,
+    role: Role,
+    deadline: Duration,
+    synchronous: Synchronous,
+) -> Result<SqliteConnectOptions, ConnectError> {
+    if is_memory(&options) {
+        return Err(in_memory());
+    }
+    let synchronous = match synchronous {
+        Synchronous::Full => SqliteSynchronous::Full,
+        Synchronous::Normal => SqliteSynchronous::Normal,
+    };
+    // A call that waits for others' locks fails as one that was not applied, before it is late.
+    let patience = match role {
+        Role::Migrates => Duration::from_secs(60),
+        Role::Reads | Role::Writes => deadline / 2,
+    };
+    let options = options
+        .journal_mode(SqliteJournalMode::Wal)
+        .locking_mode(SqliteLockingMode::Normal)
+        .synchronous(synchronous)
+        .busy_timeout(patience)
+        .create_if_missing(role == Role::Migrates)
+        .read_only(false)
+        .immutable(false)
+        .pragma("journal_size_limit", LOG_LIMIT.to_string())
+        .statement_cache_capacity(256);
+    Ok(match role {
+        Role::Reads => options.pragma("query_only", "ON"),
+        Role::Writes | Role::Migrates => options,
+    })
+}
+
+/// Whether this SQLite and this file will do.
+pub(super) async fn greet(connection: &mut SqliteConnection, _: Role) -> Result<(), ConnectError> {
+    let text = Arc::from(
+        "SELECT sqlite_version(), (SELECT file FROM pragma_database_list WHERE name = 'main'), \
+         (SELECT journal_mode FROM pragma_journal_mode)",
+    );
+    let rows = driver::rows::<sqlx::Sqlite>(connection, &text, Default::default()).await?;
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let version: String = row.try_get(0)?;
+    let file: String = row.try_get(1)?;
+    let journal: String = row.try_get(2)?;
+    if !is_new_enough(&version) {
+        return Err(ConnectError::Unfit {
+            reason: "SQLite before 3.51.3 can corrupt a file that several connections use",
+            found: version,
+        });
+    }
+    if file.is_empty() {
+        return Err(in_memory());
+    }
+    if journal != "wal" {
+        return Err(ConnectError::Unfit {
+            reason: "the SQLite file can not have a write-ahead log",
+            found: journal,
+        });
+    }
+    Ok(())
+}
+
+/// See <https://www.sqlite.org/rescode.html>. A statement that fails is rolled back.
+pub(super) fn diagnose(error: &dyn DatabaseError) -> Diagnosis {
+    let code = error.code().and_then(|code| code.parse::<u32>().ok());
+    let code = code.unwrap_or(1);
+    match code & 0xff {
+        // SQLITE_BUSY, SQLITE_LOCKED
+        5 | 6 => Diagnosis::not_applied(FailureKind::Busy),
+        // SQLITE_READONLY; others may have replaced the file, which opening it again would show.
+        8 => Diagnosis {
+            lost: true,
+            ..Diagnosis::not_applied(FailureKind::ReadOnly)
+        },
+        // SQLITE_IOERR: a commit that can not be synced may be in the log, and be found there later.
+        10 => Diagnosis {
+            effect: Effect::Unknown,
+            lost: true,
+            ..Diagnosis::not_applied(FailureKind::Storage)
+        },
+        // SQLITE_FULL
+        13 => Diagnosis::not_applied(FailureKind::Full),
+        // SQLITE_CANTOPEN, SQLITE_NOTADB
+        14 | 26 => Diagnosis {
+            lost: true,
+            ..Diagnosis::not_applied(FailureKind::Storage)
+        },
+        // SQLITE_CORRUPT: maybe of one row's page.
+        11 => Diagnosis {
+            one_row: true,
+            ..Diagnosis::not_applied(FailureKind::Storage)
+        },
+        // SQLITE_PERM, SQLITE_AUTH
+        3 | 23 => Diagnosis::not_applied(FailureKind::Refused),
+        // SQLITE_ERROR: no such table or column, since the statement was right when it was written.
+        1 => Diagnosis::not_applied(FailureKind::Schema),
+        // SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH
+        18..=20 => Diagnosis::rejected(),
+        _ => Diagnosis::not_applied(FailureKind::Unexpected),
+    }
+}
+
+fn is_memory(options: &SqliteConnectOptions) -> bool {
+    let name = options.get_filename().to_string_lossy();
+    name.is_empty() || name == ":memory:" || name.starts_with("file:sqlx-in-memory")
+}
+
+fn in_memory() -> ConnectError {
+    ConnectError::Unfit {
+        reason: "SQLite in memory is one connection's own, and this store has several; \
+                 obsession-core has a store in memory",
+        found: String::new(),
+    }
+}
+
+fn is_new_enough(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let version = [(); 3].map(|()| parts.next().unwrap_or(0));
+    version >= OLDEST
+}

@@ -1,0 +1,108 @@
+//! The writes of single records, and what is to be said of them.
+
+use obsession_core::{Record, Revision, SessionKey, Timestamp};
+
+use crate::dialect::{Seen, State};
+
+/// A write of one record.
+#[derive(Clone, Debug)]
+pub enum Write {
+    Create(Record),
+    Update {
+        expected: Revision,
+        record: Record,
+    },
+    Touch {
+        key: SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+    },
+    Delete(SessionKey),
+}
+
+/// Writes of one kind share a statement.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    Create,
+    Update,
+    Touch,
+    Delete,
+}
+
+/// What became of a write.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    Done,
+    /// There is another live record of this key, or another revision.
+    Other(Record),
+    /// There is no live record of this key.
+    Gone,
+}
+
+impl Write {
+    pub fn key(&self) -> &SessionKey {
+        match self {
+            Self::Create(record) | Self::Update { record, .. } => &record.key,
+            Self::Touch { key, .. } | Self::Delete(key) => key,
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Create(_) => Kind::Create,
+            Self::Update { .. } => Kind::Update,
+            Self::Touch { .. } => Kind::Touch,
+            Self::Delete(_) => Kind::Delete,
+        }
+    }
+
+    /// The record that it leaves.
+    pub fn record(&self) -> Option<&Record> {
+        match self {
+            Self::Create(record) | Self::Update { record, .. } => Some(record),
+            Self::Touch { .. } | Self::Delete(_) => None,
+        }
+    }
+
+    /// About how much it sends.
+    pub fn bytes(&self) -> usize {
+        self.record().map_or(0, |record| record.body.len()) + 200
+    }
+
+    /// What to answer if the write was not made and this is what it met; nothing if it should be tried
+    /// again, since what it met is no reason.
+    ///
+    /// A live record with the revision that is being written is this write, made before.
+    pub fn judge(&self, met: Option<Seen>) -> Option<Result<Outcome, crate::dialect::Damaged>> {
+        let live = met.filter(|seen| seen.state == State::Live);
+        let current = match live.map(|seen| seen.record) {
+            Some(Ok(record)) => Some(record),
+            Some(Err(damaged)) => return Some(Err(damaged)),
+            None => None,
+        };
+        match (self, current) {
+            // Whoever had the key has gone meanwhile.
+            (Self::Create(_), None) => None,
+            (_, None) => Some(Ok(Outcome::Gone)),
+            (Self::Create(record) | Self::Update { record, .. }, Some(current))
+                if current.revision == record.revision =>
+            {
+                Some(Ok(Outcome::Done))
+            }
+            (Self::Update { expected, .. }, Some(current)) if current.revision == *expected => None,
+            (
+                Self::Touch {
+                    expected,
+                    expires_at,
+                    ..
+                },
+                Some(current),
+            ) if current.revision == *expected => {
+                (current.expires_at >= *expires_at).then_some(Ok(Outcome::Done))
+            }
+            // A delete takes what is there.
+            (Self::Delete(_), Some(_)) => None,
+            (_, Some(current)) => Some(Ok(Outcome::Other(current))),
+        }
+    }
+}
