@@ -86,6 +86,7 @@ pub(crate) async fn carry_out<D: Dialect>(
         }
         let sent: Vec<_> = turn.iter().map(|n| writes[*n]).collect();
         progress.looking = false;
+        base.count_statement();
         let acted = base
             .dialect
             .act(connection, kind, &sent, base.now())
@@ -103,6 +104,7 @@ pub(crate) async fn carry_out<D: Dialect>(
             continue;
         }
         let keys: Vec<_> = missed.iter().map(|n| *writes[*n].key()).collect();
+        base.count_statement();
         let seen = base
             .dialect
             .load(connection, &keys, Look::Now, base.now())
@@ -122,12 +124,6 @@ pub(crate) async fn carry_out<D: Dialect>(
 
 /// Answers loads of one statement. Several may be of one key.
 pub(crate) fn loaded(calls: Vec<(SessionKey, Ticket<Option<Seen>>)>, seen: Vec<Seen>) {
-    if let ([_], true) = (&calls[..], seen.len() < 2) {
-        for (key, ticket) in calls {
-            return ticket.answer(Ok(seen.into_iter().find(|seen| seen.key == key)));
-        }
-        return;
-    }
     let seen: HashMap<_, _> = seen.into_iter().map(|seen| (seen.key, seen)).collect();
     for (key, ticket) in calls {
         ticket.answer(Ok(seen.get(&key).cloned()));

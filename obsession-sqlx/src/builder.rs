@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use obsession_core::Clock;
@@ -108,8 +109,10 @@ impl<D: Dialect> SqlStoreBuilder<D> {
     pub async fn migrate(self) -> Result<Self, ConnectError> {
         let base = self.base()?;
         let mut connection = worker::connect(&base, Role::Migrates).await?;
-        migrate::run(&base.dialect, &base.names, &mut connection).await?;
+        let migrated = migrate::run(&base.dialect, &base.names, &mut connection).await;
+        // Closed also after a failure: what it has begun is rolled back by that.
         drop(connection.close().await);
+        migrated.map_err(|error| error.explained(&base.dialect))?;
         Ok(self)
     }
 
@@ -131,10 +134,10 @@ impl<D: Dialect> SqlStoreBuilder<D> {
     pub async fn connect(self) -> Result<SqlStore<D>, ConnectError> {
         let base = Arc::new(self.base()?);
         let first = async {
-            let mut connection = worker::connect(&base, Role::Writes).await?;
-            migrate::check(&base.dialect, &base.names, &mut connection).await?;
+            let mut connection = worker::connect(&base, Role::Checks).await?;
+            let checked = migrate::check(&base.dialect, &base.names, &mut connection).await;
             drop(connection.close().await);
-            Ok::<_, ConnectError>(())
+            checked.map_err(|error| error.explained(&base.dialect))
         };
         let in_time = timeout(self.deadline, first).await;
         in_time.unwrap_or(Err(ConnectError::Late))?;
@@ -157,6 +160,7 @@ impl<D: Dialect> SqlStoreBuilder<D> {
             options,
             deadline: self.deadline,
             clock: self.clock.clone(),
+            statements: AtomicU64::new(0),
         })
     }
 }

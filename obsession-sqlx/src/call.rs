@@ -44,6 +44,15 @@ impl<T> Ticket<T> {
         turn(&self.stage, SENT) || self.stage.load(Ordering::Acquire) == SENT
     }
 
+    /// Says that it was sent for nothing, and may be sent again.
+    pub(crate) fn recall(&self) {
+        let (from, to) = (SENT, WAITING);
+        // It is this side alone that leaves SENT.
+        let _ = self
+            .stage
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+    }
+
     pub(crate) fn until(&self) -> Instant {
         self.until
     }

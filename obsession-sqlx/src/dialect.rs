@@ -145,7 +145,9 @@ pub trait Dialect: Debug + Send + Sync + Sized + 'static {
         connection: &mut Held<Self>,
     ) -> impl Future<Output = Result<Schema, sqlx::Error>> + Send;
 
-    /// Asks for nothing from all columns, so that a table of another shape shows.
+    /// Reads nothing from all columns and writes nothing, so that a table of another shape shows, and
+    /// a database that can only be read. What the store needs of a database besides its table is
+    /// arranged here, when it is known that the table is ours.
     fn probe(
         &self,
         connection: &mut Held<Self>,
@@ -176,6 +178,8 @@ pub trait Dialect: Debug + Send + Sync + Sized + 'static {
 pub enum Role {
     Reads,
     Writes,
+    /// Looking whether all is as it should be, once, when a store is opened.
+    Checks,
     Migrates,
 }
 

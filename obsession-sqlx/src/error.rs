@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use obsession_core::{Effect, StoreError};
 
+use crate::dialect::Dialect;
+use crate::driver;
+
 /// A store could not be opened, or its tables not be migrated.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -56,7 +59,12 @@ pub enum ConnectError {
     /// There was no connection, or no answer, before the deadline.
     Late,
     /// The database could not be reached or opened, or it refused.
-    Sql(sqlx::Error),
+    Sql {
+        /// What kind of failure it was.
+        kind: FailureKind,
+        /// What sqlx said.
+        source: sqlx::Error,
+    },
 }
 
 impl fmt::Display for ConnectError {
@@ -96,7 +104,7 @@ impl fmt::Display for ConnectError {
             Self::Unfit { reason, found } => write!(f, "{reason}: {found}"),
             Self::Url(_) => f.write_str("not a URL of this database"),
             Self::Late => f.write_str("the database did not answer in time"),
-            Self::Sql(_) => f.write_str("the database could not be used"),
+            Self::Sql { kind, .. } => f.write_str(kind.message()),
         }
     }
 }
@@ -104,16 +112,34 @@ impl fmt::Display for ConnectError {
 impl StdError for ConnectError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::Sql(source) | Self::Columns { source, .. } => Some(source),
+            Self::Sql { source, .. } | Self::Columns { source, .. } => Some(source),
             Self::Url(source) => Some(source),
             _ => None,
         }
     }
 }
 
+/// What kind it is, only the dialect knows: see [`ConnectError::explained`].
 impl From<sqlx::Error> for ConnectError {
     fn from(source: sqlx::Error) -> Self {
-        Self::Sql(source)
+        Self::Sql {
+            kind: FailureKind::Unexpected,
+            source,
+        }
+    }
+}
+
+impl ConnectError {
+    /// The same, with the kind of failure that the dialect takes it for.
+    pub(crate) fn explained<D: Dialect>(self, dialect: &D) -> Self {
+        let Self::Sql { source, .. } = self else {
+            return self;
+        };
+        let kind = match driver::diagnose(dialect, &source).kind {
+            FailureKind::Dropped | FailureKind::Unexpected => FailureKind::Unreachable,
+            kind => kind,
+        };
+        Self::Sql { kind, source }
     }
 }
 
@@ -172,8 +198,10 @@ pub enum FailureKind {
     Busy,
     /// The table is not there any more, or not as it was.
     Schema,
-    /// The database can not read or write its files.
+    /// The database can not open, read or write its files.
     Storage,
+    /// The file is not a database.
+    NotADatabase,
     /// The database took the call for invalid: a limit of its own, or a trigger of the application's.
     Rejected,
     /// The stored row holds what no store of ours writes.
@@ -197,7 +225,8 @@ impl FailureKind {
             Self::Full => "the database is full",
             Self::Busy => "the database is locked by others",
             Self::Schema => "the tables of the sessions are not as they were",
-            Self::Storage => "the database can not read or write its files",
+            Self::Storage => "the database can not open, read or write its files",
+            Self::NotADatabase => "the file is not a database",
             Self::Rejected => "the database rejected the record",
             Self::Damaged => "the stored record is damaged",
             Self::Closed => "the store is closed",

@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use obsession_core::{Clock, SessionKey};
@@ -30,11 +31,22 @@ pub(crate) struct Base<D: Dialect> {
     pub(crate) deadline: Duration,
     /// Nothing if the database's own clock decides.
     pub(crate) clock: Option<Arc<dyn Clock>>,
+    pub(crate) statements: AtomicU64,
 }
 
 impl<D: Dialect> Base<D> {
     pub(crate) fn now(&self) -> At {
-        self.clock.as_ref().map(|clock| clock.now())
+        self.clock.as_ref().map(Clock::now)
+    }
+
+    /// For tests of how many calls share one.
+    pub(crate) fn count_statement(&self) {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One that met others' lock is sent again, and counts once.
+    pub(crate) fn uncount_statement(&self) {
+        self.statements.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -87,10 +99,10 @@ impl<D: Dialect> Lanes<D> {
             sender
         };
         let reads = lane(Role::Reads, readers.max(1));
-        let writes = (0..writers.max(1)).map(|_| lane(Role::Writes, 1)).collect();
+        let writing = 0..writers.max(1);
         Self {
             reads,
-            writes,
+            writes: writing.map(|_| lane(Role::Writes, 1)).collect(),
             workers: Mutex::new(workers),
         }
     }
@@ -124,7 +136,7 @@ impl<D: Dialect> Lanes<D> {
     {
         let lane = match role {
             Role::Reads => &self.reads,
-            Role::Writes | Role::Migrates => &self.writes[0],
+            _ => &self.writes[0],
         };
         call(lane, until, |ticket| {
             Job::Alone(Box::new(Asked {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::ConnectError;
 use crate::dialect::{Dialect, Held};
+use crate::driver;
 use crate::names::Names;
+use crate::{ConnectError, FailureKind};
 
 /// One version of the schema, and how it comes from the one before.
 #[derive(Clone, Debug)]
@@ -71,11 +72,15 @@ pub(crate) async fn check<D: Dialect>(
         Schema::Version(version) if version == newest => {}
         other => return mismatch(names, newest, other),
     }
-    let probed = dialect.probe(connection).await;
-    probed.map_err(|source| ConnectError::Columns {
-        table: names.table.clone(),
-        source,
-    })
+    match dialect.probe(connection).await {
+        Err(source) if driver::diagnose(dialect, &source).kind == FailureKind::Schema => {
+            Err(ConnectError::Columns {
+                table: names.table.clone(),
+                source,
+            })
+        }
+        probed => Ok(probed?),
+    }
 }
 
 /// The migrations from a version on, as a script.

@@ -57,6 +57,15 @@ impl SqlStoreBuilder<Sqlite> {
     }
 }
 
+impl SqliteStore {
+    /// The statements that are sent, by what they do. For tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn texts(&self) -> Vec<(&'static str, String)> {
+        self.shared.base.dialect.texts.all()
+    }
+}
+
 impl From<SqliteConnectOptions> for Source<Sqlite> {
     fn from(options: SqliteConnectOptions) -> Self {
         Self::of(options)
@@ -272,15 +281,18 @@ impl Dialect for Sqlite {
     }
 
     async fn schema(&self, connection: &mut SqliteConnection) -> Result<Schema, sqlx::Error> {
-        let found =
-            driver::rows::<sqlx::Sqlite>(connection, &self.texts.tables, Default::default());
+        let found = driver::rows::<sqlx::Sqlite>(
+            connection,
+            &self.texts.tables,
+            SqliteArguments::default(),
+        );
         match found.await?.len() {
             0 => return Ok(Schema::Nothing),
             2 => {}
             _ => return Ok(Schema::Foreign),
         }
         let text = &self.texts.version;
-        let versions = driver::rows::<sqlx::Sqlite>(connection, text, Default::default());
+        let versions = driver::rows::<sqlx::Sqlite>(connection, text, SqliteArguments::default());
         let version = versions.await.ok().and_then(|rows| {
             let version = driver::number_of::<sqlx::Sqlite>(&rows).ok()?;
             i64::try_from(version).ok()
@@ -294,6 +306,12 @@ impl Dialect for Sqlite {
         let mut arguments = now(None)?;
         add(&mut arguments, "")?;
         driver::rows::<sqlx::Sqlite>(connection, text, arguments).await?;
+        connection::write_ahead(connection).await?;
+        // A file that can only be read shows when something could be written.
+        let write = &self.texts.settled[0];
+        let mut arguments = now(None)?;
+        add(&mut arguments, "")?;
+        driver::rows::<sqlx::Sqlite>(connection, write, arguments).await?;
         Ok(())
     }
 
@@ -302,7 +320,7 @@ impl Dialect for Sqlite {
         connection: &mut SqliteConnection,
         statement: Arc<str>,
     ) -> Result<(), sqlx::Error> {
-        driver::rows::<sqlx::Sqlite>(connection, &statement, Default::default()).await?;
+        driver::rows::<sqlx::Sqlite>(connection, &statement, SqliteArguments::default()).await?;
         Ok(())
     }
 

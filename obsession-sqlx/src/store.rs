@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use obsession_core::{
@@ -56,6 +57,13 @@ impl<D: Dialect> SqlStore<D> {
     /// Later calls are an error. Closing again changes nothing.
     pub async fn close(&self) {
         self.shared.lanes.close().await;
+    }
+
+    /// How many statements have been sent for calls. For tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.shared.base.statements.load(Ordering::Relaxed)
     }
 
     /// The instant by which a call that begins now has ended.
@@ -162,8 +170,6 @@ pub(crate) fn after_some(done: usize, failure: Failure) -> StoreError {
     if done == 0 {
         return failure.of_write();
     }
-    let kind = failure.kind;
-    let failure = Failure { kind, ..failure };
     StoreError::unknown("some records were removed before the database failed")
         .caused_by(failure.of_write())
 }

@@ -4,20 +4,27 @@
 //! that comes alone goes alone and at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use obsession_core::Effect;
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::answers::{self, Written};
 use crate::batch::{Batch, Group, Loads};
+use crate::call::Ticket;
 use crate::dialect::{Dialect, Held, Role};
 use crate::driver;
 use crate::error::{Diagnosis, Failure};
 use crate::lane::{Alone, Base, Job};
-use crate::write::Kind;
+use crate::write::{Kind, Outcome, Write};
 use crate::{ConnectError, FailureKind};
+
+/// How long others have a turn when they hold a lock, and how long a call has to have left to be tried
+/// after that.
+const PAUSE: Duration = Duration::from_millis(2);
+const MARGIN: Duration = Duration::from_millis(40);
 
 pub(crate) struct Worker<D: Dialect> {
     base: Arc<Base<D>>,
@@ -83,6 +90,7 @@ impl<D: Dialect> Worker<D> {
             let failed = match self.connection(until).await {
                 Err(failure) => failure,
                 Ok((base, connection)) => {
+                    base.count_statement();
                     let loading = base.dialect.load(connection, &keys, look, base.now());
                     let failed = match timeout_at(until, loading).await {
                         Ok(Ok(seen)) => return answers::loaded(calls, seen),
@@ -90,6 +98,10 @@ impl<D: Dialect> Worker<D> {
                         Err(_) => self.late(),
                     };
                     if failed.diagnosis.lost && std::mem::take(&mut again) {
+                        continue;
+                    }
+                    if failed.diagnosis.kind == FailureKind::Busy && until > Instant::now() {
+                        sleep(PAUSE).await;
                         continue;
                     }
                     if failed.diagnosis.one_row && calls.len() > 1 {
@@ -149,6 +161,10 @@ impl<D: Dialect> Worker<D> {
                 sent_before = effect == Effect::Unknown;
                 continue;
             }
+            if diagnosis.kind == FailureKind::Busy && effect == Effect::NotApplied && !sent_before {
+                calls = wait_for_others(calls, &failure).await;
+                continue;
+            }
             if diagnosis.one_row && calls.len() > 1 {
                 for call in calls {
                     let calls = vec![call];
@@ -171,6 +187,7 @@ impl<D: Dialect> Worker<D> {
             let failure = match self.connection(until).await {
                 Err(failure) => failure,
                 Ok((base, connection)) => {
+                    base.count_statement();
                     let asked = job.run(&base.dialect, connection, base.now());
                     let failed = match timeout_at(until, asked).await {
                         Ok(Ok(())) => return job.answer(None),
@@ -178,6 +195,12 @@ impl<D: Dialect> Worker<D> {
                         Err(_) => self.late(),
                     };
                     if failed.diagnosis.lost && std::mem::take(&mut again) {
+                        continue;
+                    }
+                    let is_busy = failed.diagnosis.kind == FailureKind::Busy
+                        && failed.failure.effect == Effect::NotApplied;
+                    if is_busy && until > Instant::now() + MARGIN {
+                        sleep(PAUSE).await;
                         continue;
                     }
                     failed.failure
@@ -193,7 +216,7 @@ impl<D: Dialect> Worker<D> {
             Some(connection) => connection,
             None => match timeout_at(until, connect(&self.base, self.role)).await {
                 Ok(Ok(connection)) => connection,
-                Ok(Err(error)) => return Err(unreachable(&self.base.dialect, error)),
+                Ok(Err(error)) => return Err(unreachable(error)),
                 Err(_) => return Err(Failure::not_applied(FailureKind::Unreachable)),
             },
         };
@@ -205,6 +228,9 @@ impl<D: Dialect> Worker<D> {
         let diagnosis = driver::diagnose(&self.base.dialect, &error);
         if diagnosis.lost {
             self.connection = None;
+        }
+        if diagnosis.kind == FailureKind::Busy {
+            self.base.uncount_statement();
         }
         let failure = Failure::new(diagnosis.kind, diagnosis.effect);
         Failed {
@@ -240,17 +266,40 @@ pub(crate) async fn connect<D: Dialect>(
 ) -> Result<Held<D>, ConnectError> {
     let options = base.options.clone();
     let options = base.dialect.options(options, role, base.deadline)?;
-    let mut connection = options.connect().await?;
-    base.dialect.greet(&mut connection, role).await?;
-    Ok(connection)
+    let connecting = async {
+        let mut connection = options.connect().await?;
+        base.dialect.greet(&mut connection, role).await?;
+        Ok(connection)
+    };
+    connecting
+        .await
+        .map_err(|error: ConnectError| error.explained(&base.dialect))
 }
 
-fn unreachable<D: Dialect>(dialect: &D, error: ConnectError) -> Failure {
+/// Lets those have a turn who hold what the calls need. Calls whose time is nearly up are answered, and
+/// while they wait the others count as not sent.
+async fn wait_for_others(
+    calls: Vec<(Write, Ticket<Outcome>)>,
+    failure: &Failure,
+) -> Vec<(Write, Ticket<Outcome>)> {
+    let end = Instant::now() + MARGIN;
+    let (mut calls, late): (Vec<_>, Vec<_>) = calls
+        .into_iter()
+        .partition(|(_, ticket)| ticket.until() > end);
+    answers::refused(late, failure);
+    for (_, ticket) in &calls {
+        ticket.recall();
+    }
+    if !calls.is_empty() {
+        sleep(PAUSE).await;
+    }
+    calls.retain(|(_, ticket)| ticket.send());
+    calls
+}
+
+fn unreachable(error: ConnectError) -> Failure {
     let kind = match &error {
-        ConnectError::Sql(source) => match driver::diagnose(dialect, source).kind {
-            FailureKind::Dropped | FailureKind::Unexpected => FailureKind::Unreachable,
-            kind => kind,
-        },
+        ConnectError::Sql { kind, .. } => *kind,
         _ => FailureKind::Unreachable,
     };
     Failure::not_applied(kind).because(error)

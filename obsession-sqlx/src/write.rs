@@ -81,8 +81,8 @@ impl Write {
             None => None,
         };
         match (self, current) {
-            // Whoever had the key has gone meanwhile.
-            (Self::Create(_), None) => None,
+            // Whoever had the key has gone meanwhile; and a delete takes what is there.
+            (Self::Create(_), None) | (Self::Delete(_), Some(_)) => None,
             (_, None) => Some(Ok(Outcome::Gone)),
             (Self::Create(record) | Self::Update { record, .. }, Some(current))
                 if current.revision == record.revision =>
@@ -100,8 +100,6 @@ impl Write {
             ) if current.revision == *expected => {
                 (current.expires_at >= *expires_at).then_some(Ok(Outcome::Done))
             }
-            // A delete takes what is there.
-            (Self::Delete(_), Some(_)) => None,
             (_, Some(current)) => Some(Ok(Outcome::Other(current))),
         }
     }

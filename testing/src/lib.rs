@@ -3,6 +3,7 @@
 
 mod certificates;
 mod child;
+mod kill;
 mod proxy;
 mod random;
 mod redis_cluster;
@@ -13,6 +14,7 @@ mod redis_servers;
 
 pub use certificates::Certificates;
 pub use child::Child;
+pub use kill::{Kills, Outcome, Victim, kill_while_it_writes, write_until_killed};
 pub use proxy::{Mode, Proxy};
 pub use random::Random;
 pub use redis_cluster::RedisCluster;

@@ -7,7 +7,7 @@ use obsession_core::Effect;
 use sqlx::Row;
 use sqlx::error::DatabaseError;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteLockingMode, SqliteSynchronous,
 };
 
 use crate::dialect::Role;
@@ -34,13 +34,14 @@ pub(super) fn options(
         Synchronous::Full => SqliteSynchronous::Full,
         Synchronous::Normal => SqliteSynchronous::Normal,
     };
-    // A call that waits for others' locks fails as one that was not applied, before it is late.
+    // SQLite asks again for a lock after 1, 2, 5, 10 ms and so on up to 100, in which whoever writes all
+    // the time overtakes. The worker asks at short intervals, and knows how long each call has.
     let patience = match role {
-        Role::Migrates => Duration::from_secs(60),
-        Role::Reads | Role::Writes => deadline / 2,
+        Role::Migrates => Duration::from_mins(1),
+        Role::Checks => deadline / 2,
+        Role::Reads | Role::Writes => Duration::from_millis(18).min(deadline / 4),
     };
     let options = options
-        .journal_mode(SqliteJournalMode::Wal)
         .locking_mode(SqliteLockingMode::Normal)
         .synchronous(synchronous)
         .busy_timeout(patience)
@@ -51,21 +52,19 @@ pub(super) fn options(
         .statement_cache_capacity(256);
     Ok(match role {
         Role::Reads => options.pragma("query_only", "ON"),
-        Role::Writes | Role::Migrates => options,
+        Role::Writes | Role::Checks | Role::Migrates => options,
     })
 }
 
 /// Whether this SQLite and this file will do.
 pub(super) async fn greet(connection: &mut SqliteConnection, _: Role) -> Result<(), ConnectError> {
     let text = Arc::from(
-        "SELECT sqlite_version(), (SELECT file FROM pragma_database_list WHERE name = 'main'), \
-         (SELECT journal_mode FROM pragma_journal_mode)",
+        "SELECT sqlite_version(), (SELECT file FROM pragma_database_list WHERE name = 'main')",
     );
-    let rows = driver::rows::<sqlx::Sqlite>(connection, &text, Default::default()).await?;
+    let rows = driver::rows::<sqlx::Sqlite>(connection, &text, SqliteArguments::default()).await?;
     let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     let version: String = row.try_get(0)?;
     let file: String = row.try_get(1)?;
-    let journal: String = row.try_get(2)?;
     if !is_new_enough(&version) {
         return Err(ConnectError::Unfit {
             reason: "SQLite before 3.51.3 can corrupt a file that several connections use",
@@ -75,13 +74,34 @@ pub(super) async fn greet(connection: &mut SqliteConnection, _: Role) -> Result<
     if file.is_empty() {
         return Err(in_memory());
     }
-    if journal != "wal" {
-        return Err(ConnectError::Unfit {
-            reason: "the SQLite file can not have a write-ahead log",
-            found: journal,
-        });
-    }
     Ok(())
+}
+
+/// Has the file written by way of a log, so that readers and the writer do not wait for each other. The
+/// file remembers it.
+pub(super) async fn write_ahead(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    for pause in [1, 5, 10, 20, 50, 100, 200] {
+        let text = Arc::from("PRAGMA journal_mode = WAL");
+        match driver::rows::<sqlx::Sqlite>(connection, &text, SqliteArguments::default()).await {
+            Ok(rows) => {
+                let mode: Option<String> = rows.first().map(|row| row.try_get(0)).transpose()?;
+                if mode.as_deref() == Some("wal") {
+                    return Ok(());
+                }
+                return Err(sqlx::Error::Configuration(
+                    "this SQLite file can not have a write-ahead log".into(),
+                ));
+            }
+            // SQLite does not wait here if waiting could be for ever.
+            Err(sqlx::Error::Database(error)) if diagnose(&*error).kind == FailureKind::Busy => {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(sqlx::Error::Configuration(
+        "others keep this SQLite file from having a write-ahead log".into(),
+    ))
 }
 
 /// See <https://www.sqlite.org/rescode.html>. A statement that fails is rolled back.
@@ -104,10 +124,15 @@ pub(super) fn diagnose(error: &dyn DatabaseError) -> Diagnosis {
         },
         // SQLITE_FULL
         13 => Diagnosis::not_applied(FailureKind::Full),
-        // SQLITE_CANTOPEN, SQLITE_NOTADB
-        14 | 26 => Diagnosis {
+        // SQLITE_CANTOPEN
+        14 => Diagnosis {
             lost: true,
             ..Diagnosis::not_applied(FailureKind::Storage)
+        },
+        // SQLITE_NOTADB
+        26 => Diagnosis {
+            lost: true,
+            ..Diagnosis::not_applied(FailureKind::NotADatabase)
         },
         // SQLITE_CORRUPT: maybe of one row's page.
         11 => Diagnosis {

@@ -39,7 +39,7 @@ pub(super) struct Texts {
 
 impl Texts {
     pub(super) fn new(names: &Names) -> Self {
-        let table = &names.table;
+        let table = quoted(&names.table);
         let seen = format!(
             "{COLUMNS}, CASE WHEN expires_at > {NOW} THEN 2 \
              WHEN expires_at > {NOW} - {RECENT} THEN 1 ELSE 0 END"
@@ -123,12 +123,35 @@ impl Texts {
             count: format!("SELECT count(*) FROM {table} WHERE expires_at > {NOW}").into(),
             // A view or an index of these names is nothing of ours either.
             tables: format!(
-                "SELECT name FROM sqlite_schema WHERE name IN ('{table}', '{}')",
+                "SELECT name FROM sqlite_schema WHERE name IN ('{}', '{}')",
+                names.table,
                 names.version()
             )
             .into(),
-            version: format!("SELECT version FROM {}", names.version()).into(),
+            version: format!("SELECT version FROM {}", quoted(&names.version())).into(),
         }
+    }
+}
+
+impl Texts {
+    /// All that are sent for calls; of those on several rows, the one on two.
+    pub(super) fn all(&self) -> Vec<(&'static str, String)> {
+        [
+            ("load", &self.load[1]),
+            ("settled", &self.settled[1]),
+            ("create", &self.create[1]),
+            ("update", &self.update[1]),
+            ("touch", &self.touch[1]),
+            ("delete", &self.delete[1]),
+            ("end", &self.end[1]),
+            ("expire", &self.expire),
+            ("keys_of", &self.keys_of),
+            ("list", &self.list),
+            ("scan", &self.scan),
+            ("count", &self.count),
+        ]
+        .map(|(name, text)| (name, text.to_string()))
+        .into()
     }
 }
 
@@ -141,7 +164,7 @@ pub(super) fn fitting(texts: &[Text], rows: usize) -> (&Text, usize) {
 
 /// All versions of the schema.
 pub(super) fn migrations(names: &Names) -> Vec<Migration> {
-    let (table, version) = (&names.table, names.version());
+    let (table, version) = (quoted(&names.table), quoted(&names.version()));
     vec![Migration {
         version: 1,
         statements: vec![
@@ -152,16 +175,21 @@ pub(super) fn migrations(names: &Names) -> Vec<Migration> {
             ),
             format!(
                 "CREATE INDEX {} ON {table} (subject, key) WHERE subject IS NOT NULL",
-                names.index("subject")
+                quoted(&names.index("subject"))
             ),
             format!(
                 "CREATE INDEX {} ON {table} (expires_at, key)",
-                names.index("expires_at")
+                quoted(&names.index("expires_at"))
             ),
             format!("CREATE TABLE {version} (version INTEGER NOT NULL) STRICT"),
             format!("INSERT INTO {version} VALUES (1)"),
         ],
     }]
+}
+
+/// A name that may be a word of SQL. It has no quotation marks: see [`Names`].
+fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
 }
 
 /// One text for each number of rows.
