@@ -253,5 +253,8 @@ pub(crate) fn stores(folder: &Path) -> Vec<String> {
     if cfg!(feature = "sled") {
         stores.push(format!("sled:{}", folder.join("sled").display()));
     }
+    if cfg!(feature = "sqlite") {
+        stores.push(format!("sqlite:{}", folder.join("sqlite").display()));
+    }
     stores
 }
