@@ -74,7 +74,7 @@ pub(crate) async fn carry_out<D: Dialect>(
     writes: &[&Write],
     progress: &mut Progress,
 ) -> Result<(), sqlx::Error> {
-    for _ in 0..TRIES {
+    for nth in 0..TRIES {
         let open = |answers: &[Option<_>]| -> Vec<usize> {
             (0..writes.len())
                 .filter(|n| answers[*n].is_none())
@@ -87,10 +87,14 @@ pub(crate) async fn carry_out<D: Dialect>(
         let sent: Vec<_> = turn.iter().map(|n| writes[*n]).collect();
         progress.looking = false;
         base.count_statement();
-        let acted = base
-            .dialect
-            .act(connection, kind, &sent, base.now())
-            .await?;
+        let dialect = &base.dialect;
+        let acted = if nth == 0 {
+            dialect.act(connection, kind, &sent, base.now()).await?
+        } else {
+            dialect
+                .act_again(connection, kind, &sent, base.now())
+                .await?
+        };
         progress.looking = true;
         let mut missed = Vec::new();
         for (n, acted) in turn.into_iter().zip(acted) {

@@ -82,6 +82,17 @@ pub trait Dialect: Debug + Send + Sync + Sized + 'static {
         at: At,
     ) -> impl Future<Output = Result<Vec<Acted>, sqlx::Error>> + Send;
 
+    /// The same for writes that were not made, though what they met does not speak against it.
+    fn act_again(
+        &self,
+        connection: &mut Held<Self>,
+        kind: Kind,
+        writes: &[&Write],
+        at: At,
+    ) -> impl Future<Output = Result<Vec<Acted>, sqlx::Error>> + Send {
+        self.act(connection, kind, writes, at)
+    }
+
     /// Removes at most `limit` expired records, and says how many.
     fn expire(
         &self,

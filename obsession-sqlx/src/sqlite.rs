@@ -3,6 +3,7 @@
 mod connection;
 mod texts;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +96,39 @@ impl Sqlite {
     }
 }
 
+impl Sqlite {
+    /// Runs one statement for writes.
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        texts: &[Text],
+        kind: Kind,
+        writes: &[&Write],
+        width: usize,
+        at: At,
+    ) -> Result<Vec<Acted>, sqlx::Error> {
+        let rows = self.many(connection, texts, writes, width, at, |arguments, write| {
+            write_row(arguments, write)
+        });
+        let rows = rows.await?;
+        let mut done = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            done.insert(
+                driver::key::<sqlx::Sqlite>(row)?,
+                driver::flag::<sqlx::Sqlite>(row, 1)?,
+            );
+        }
+        let acted = |write: &&Write| match done.get(write.key()) {
+            Some(true) => Acted::Done,
+            // An expired one was deleted; or there was none.
+            Some(false) => Acted::Met(None),
+            None if kind == Kind::Delete => Acted::Met(None),
+            None => Acted::Missed,
+        };
+        Ok(writes.iter().map(acted).collect())
+    }
+}
+
 impl Dialect for Sqlite {
     type Database = sqlx::Sqlite;
     type Settings = Settings;
@@ -162,25 +196,21 @@ impl Dialect for Sqlite {
             Kind::Touch => (&texts.touch, 3),
             Kind::Delete => (&texts.delete, 1),
         };
-        let rows = self.many(connection, texts, writes, width, at, |arguments, write| {
-            write_row(arguments, write)
-        });
-        let rows = rows.await?;
-        let mut done = std::collections::HashMap::with_capacity(rows.len());
-        for row in &rows {
-            done.insert(
-                driver::key::<sqlx::Sqlite>(row)?,
-                driver::flag::<sqlx::Sqlite>(row, 1)?,
-            );
+        self.write(connection, texts, kind, writes, width, at).await
+    }
+
+    async fn act_again(
+        &self,
+        connection: &mut SqliteConnection,
+        kind: Kind,
+        writes: &[&Write],
+        at: At,
+    ) -> Result<Vec<Acted>, sqlx::Error> {
+        if kind == Kind::Update {
+            let (texts, width) = (&self.texts.assign, texts::RECORD + 1);
+            return self.write(connection, texts, kind, writes, width, at).await;
         }
-        let acted = |write: &&Write| match done.get(write.key()) {
-            Some(true) => Acted::Done,
-            // An expired one was deleted; or there was none.
-            Some(false) => Acted::Met(None),
-            None if kind == Kind::Delete => Acted::Met(None),
-            None => Acted::Missed,
-        };
-        Ok(writes.iter().map(acted).collect())
+        self.act(connection, kind, writes, at).await
     }
 
     async fn expire(

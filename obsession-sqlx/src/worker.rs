@@ -21,10 +21,8 @@ use crate::lane::{Alone, Base, Job};
 use crate::write::{Kind, Outcome, Write};
 use crate::{ConnectError, FailureKind};
 
-/// How long others have a turn when they hold a lock, and how long a call has to have left to be tried
-/// after that.
+/// How long others have a turn when they hold a lock.
 const PAUSE: Duration = Duration::from_millis(2);
-const MARGIN: Duration = Duration::from_millis(40);
 
 pub(crate) struct Worker<D: Dialect> {
     base: Arc<Base<D>>,
@@ -162,7 +160,7 @@ impl<D: Dialect> Worker<D> {
                 continue;
             }
             if diagnosis.kind == FailureKind::Busy && effect == Effect::NotApplied && !sent_before {
-                calls = wait_for_others(calls, &failure).await;
+                calls = wait_for_others(calls, &failure, self.margin()).await;
                 continue;
             }
             if diagnosis.one_row && calls.len() > 1 {
@@ -199,7 +197,7 @@ impl<D: Dialect> Worker<D> {
                     }
                     let is_busy = failed.diagnosis.kind == FailureKind::Busy
                         && failed.failure.effect == Effect::NotApplied;
-                    if is_busy && until > Instant::now() + MARGIN {
+                    if is_busy && until > Instant::now() + self.margin() {
                         sleep(PAUSE).await;
                         continue;
                     }
@@ -221,6 +219,12 @@ impl<D: Dialect> Worker<D> {
             },
         };
         Ok((&self.base, self.connection.insert(connection)))
+    }
+
+    /// How long a call has to have left to be tried once more, so that it is not under way when its time
+    /// is up.
+    fn margin(&self) -> Duration {
+        Duration::from_millis(100).min(self.base.deadline / 4)
     }
 
     /// What an error means. A connection that is of no use any more is given up.
@@ -281,8 +285,9 @@ pub(crate) async fn connect<D: Dialect>(
 async fn wait_for_others(
     calls: Vec<(Write, Ticket<Outcome>)>,
     failure: &Failure,
+    margin: Duration,
 ) -> Vec<(Write, Ticket<Outcome>)> {
-    let end = Instant::now() + MARGIN;
+    let end = Instant::now() + margin;
     let (mut calls, late): (Vec<_>, Vec<_>) = calls
         .into_iter()
         .partition(|(_, ticket)| ticket.until() > end);

@@ -24,7 +24,10 @@ pub(super) struct Texts {
     pub(super) load: Vec<Text>,
     pub(super) settled: Vec<Text>,
     pub(super) create: Vec<Text>,
+    /// Changes records that keep their subject.
     pub(super) update: Vec<Text>,
+    /// Changes any records.
+    pub(super) assign: Vec<Text>,
     pub(super) touch: Vec<Text>,
     pub(super) delete: Vec<Text>,
     pub(super) end: Vec<Text>,
@@ -72,16 +75,10 @@ impl Texts {
                     values(rows, RECORD, 2)
                 )
             }),
-            update: sizes(|rows| {
-                format!(
-                    "UPDATE {table} SET revision = new.column2, subject = new.column3, \
-                     created_at = new.column4, expires_at = new.column5, body = new.column6 \
-                     FROM (VALUES {}) AS new WHERE {table}.key = new.column1 \
-                     AND {table}.revision = new.column7 AND {table}.expires_at > {NOW} \
-                     RETURNING key, 1",
-                    values(rows, RECORD + 1, 2)
-                )
-            }),
+            // SQLite writes the index of a column that is set, also if it is set to what it is. So
+            // subjects are set by the few updates that change them alone: a page less for the others.
+            update: sizes(|rows| update(&table, rows, "", "AND subject IS new.column3 ")),
+            assign: sizes(|rows| update(&table, rows, "subject = new.column3, ", "")),
             touch: sizes(|rows| {
                 format!(
                     "UPDATE {table} SET expires_at = new.column3 \
@@ -141,6 +138,7 @@ impl Texts {
             ("settled", &self.settled[1]),
             ("create", &self.create[1]),
             ("update", &self.update[1]),
+            ("assign", &self.assign[1]),
             ("touch", &self.touch[1]),
             ("delete", &self.delete[1]),
             ("end", &self.end[1]),
@@ -185,6 +183,16 @@ pub(super) fn migrations(names: &Names) -> Vec<Migration> {
             format!("INSERT INTO {version} VALUES (1)"),
         ],
     }]
+}
+
+fn update(table: &str, rows: usize, sets: &str, asks: &str) -> String {
+    format!(
+        "UPDATE {table} SET {sets}revision = new.column2, created_at = new.column4, \
+         expires_at = new.column5, body = new.column6 FROM (VALUES {}) AS new \
+         WHERE {table}.key = new.column1 AND {table}.revision = new.column7 \
+         AND {table}.expires_at > {NOW} {asks}RETURNING key, 1",
+        values(rows, RECORD + 1, 2)
+    )
 }
 
 /// A name that may be a word of SQL. It has no quotation marks: see [`Names`].

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use obsession_core::conformance::count_up;
-use obsession_core::{Create, Delete, Effect, SessionStore, Touch, Update};
+use obsession_core::{Create, Delete, Effect, SessionIndex, SessionStore, Touch, Update};
 use obsession_sqlx::{FailureKind, SqliteStore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -242,4 +242,41 @@ async fn the_increments_of_64_tasks_are_all_counted() {
     let each = if full() { 1000 } else { 100 };
     let file = File::new();
     println!("{:?}", count_up(patient(&file).await, 64, each).await);
+}
+
+/// Updates that keep their subject are another statement than those that change it.
+#[tokio::test(flavor = "multi_thread")]
+async fn subjects_that_change_and_stay_may_gather() {
+    let file = File::new();
+    let store = patient(&file).await;
+    let subjects = [None, Some("zoë"), Some("")];
+    let mut olds = Vec::new();
+    for n in 0..18 {
+        let mut old = record(n);
+        old.subject = subjects[n as usize % 3].map(Into::into);
+        create(&store, &old).await;
+        olds.push(old);
+    }
+    let before = store.statements();
+    let mut other = file.other().await;
+    let held = hold(&store, &mut other).await;
+    let mut calls = JoinSet::new();
+    for (n, old) in olds.into_iter().enumerate() {
+        let store = store.clone();
+        calls.spawn(async move {
+            let mut new = rewritten(&old, b"new");
+            new.subject = subjects[n / 3 % 3].map(Into::into);
+            let updated = store.update(old.revision, &new).await.unwrap();
+            assert_eq!(updated, Update::Updated, "record {n}");
+            assert_eq!(store.load(&new.key).await.unwrap(), Some(new));
+        });
+    }
+    sleep(Duration::from_millis(50)).await;
+    other.run("COMMIT").await;
+    held.join_all().await;
+    calls.join_all().await;
+    // The first; those that stay, a look at the others, and these.
+    assert!(store.statements() - before <= 1 + 3 + 18);
+    assert_eq!(store.list("zoë", None, 100).await.unwrap().len(), 6);
+    assert_eq!(store.list("", None, 100).await.unwrap().len(), 6);
 }
