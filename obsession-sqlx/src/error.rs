@@ -119,7 +119,7 @@ impl StdError for ConnectError {
     }
 }
 
-/// What kind it is, only the dialect knows: see [`ConnectError::explained`].
+/// What kind of failure it is, only the dialect knows.
 impl From<sqlx::Error> for ConnectError {
     fn from(source: sqlx::Error) -> Self {
         Self::Sql {
