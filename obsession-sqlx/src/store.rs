@@ -20,7 +20,7 @@ use crate::write::{Outcome, Write};
 use crate::{ConnectError, FailureKind, SqlStoreBuilder};
 
 /// How many expired records are removed at once. Others are served in between.
-const STEP: usize = 256;
+const STEP: usize = 64;
 
 /// Sessions in a SQL database. See [the crate](crate).
 ///
