@@ -99,3 +99,59 @@ fn turn(stage: &AtomicU8, to: u8) -> bool {
     let turned = stage.compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire);
     turned.is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use obsession_core::Effect;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(5)
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_late_knows_whether_it_was_sent() {
+        let (waiting, ticket) = pair::<()>(soon());
+        let failure = waiting.answer(soon()).await.unwrap_err();
+        assert_eq!(failure.effect, Effect::NotApplied);
+        assert!(!ticket.send(), "it was told that nothing has happened");
+
+        let (waiting, ticket) = pair::<()>(soon());
+        assert!(ticket.send());
+        let failure = waiting.answer(soon()).await.unwrap_err();
+        assert_eq!(failure.effect, Effect::Unknown);
+        assert!(ticket.send(), "it may be sent again");
+
+        let (waiting, ticket) = pair::<()>(soon());
+        assert!(ticket.send());
+        ticket.recall();
+        let failure = waiting.answer(soon()).await.unwrap_err();
+        assert_eq!(failure.effect, Effect::NotApplied);
+        assert!(!ticket.send());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_was_dropped_is_not_sent() {
+        let (waiting, ticket) = pair::<()>(soon());
+        drop(waiting);
+        assert!(!ticket.send());
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_has_gone_is_a_failure() {
+        let (waiting, ticket) = pair::<()>(soon());
+        drop(ticket);
+        let failure = waiting.answer(soon()).await.unwrap_err();
+        let (kind, effect) = (failure.kind, failure.effect);
+        assert_eq!((kind, effect), (FailureKind::Closed, Effect::NotApplied));
+
+        let (waiting, ticket) = pair::<()>(soon());
+        assert!(ticket.send());
+        drop(ticket);
+        let failure = waiting.answer(soon()).await.unwrap_err();
+        assert_eq!(failure.effect, Effect::Unknown);
+    }
+}

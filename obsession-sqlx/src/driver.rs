@@ -175,3 +175,26 @@ pub(crate) fn diagnose<D: Dialect>(dialect: &D, error: &sqlx::Error) -> Diagnosi
 fn decode(error: BoxDynError) -> sqlx::Error {
     sqlx::Error::Decode(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back_as_they_were() {
+        for number in [0, 1, u64::MAX, u64::MAX - 1, 1 << 63] {
+            let stored = super::number(Revision::from_u64(number));
+            assert_eq!(revision(stored).as_u64(), number);
+        }
+        for at in [0, 1, 253_402_300_799_999, u64::MAX, i64::MAX as u64 - 1] {
+            let stored = millis(Timestamp::from_millis(at));
+            assert_eq!(time(stored), Some(Timestamp::from_millis(at)));
+        }
+        // What lies between has no place of its own: it is the end of time.
+        assert_eq!(
+            time(millis(Timestamp::from_millis(1 << 63))),
+            Some(Timestamp::MAX)
+        );
+        assert_eq!(time(-1), None);
+    }
+}

@@ -163,7 +163,7 @@ impl<D: Dialect> Worker<D> {
                 calls = wait_for_others(calls, &failure, self.margin()).await;
                 continue;
             }
-            if diagnosis.one_row && calls.len() > 1 {
+            if diagnosis.one_row && calls.len() > 1 && !sent_before {
                 for call in calls {
                     let calls = vec![call];
                     Box::pin(self.write(Group { kind, calls }, written)).await;

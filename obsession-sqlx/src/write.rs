@@ -104,3 +104,72 @@ impl Write {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(revision: u64, expires_at: u64) -> Record {
+        Record {
+            key: "AAAAAAAAAAAAAAA.".parse().unwrap(),
+            revision: Revision::from_u64(revision),
+            subject: None,
+            created_at: Timestamp::from_millis(0),
+            expires_at: Timestamp::from_millis(expires_at),
+            body: b"body"[..].into(),
+        }
+    }
+
+    fn met(revision: u64, state: State) -> Option<Seen> {
+        let record = record(revision, 100);
+        let key = record.key;
+        let record = Ok(record);
+        Some(Seen { key, record, state })
+    }
+
+    /// What is said of a write that met this: `d`one, `o`ther, `g`one, or that it is tried `a`gain.
+    fn said(write: &Write, met: Option<Seen>) -> char {
+        match write.judge(met) {
+            Some(Ok(Outcome::Done)) => 'd',
+            Some(Ok(Outcome::Other(_))) => 'o',
+            Some(Ok(Outcome::Gone)) => 'g',
+            Some(Err(_)) => 'e',
+            None => 'a',
+        }
+    }
+
+    #[test]
+    fn what_a_write_met_decides_what_is_said() {
+        let expected = Revision::from_u64(1);
+        let touch = |at| Write::Touch {
+            key: record(1, 0).key,
+            expected,
+            expires_at: Timestamp::from_millis(at),
+        };
+        let writes = [
+            Write::Create(record(2, 100)),
+            Write::Update {
+                expected,
+                record: record(2, 100),
+            },
+            touch(100),
+            touch(101),
+            Write::Delete(record(1, 0).key),
+        ];
+        // Nothing, an expired one, the expected revision, the one that is written, and another.
+        let table = ["aaodo", "ggado", "ggdoo", "ggaoo", "ggaaa"];
+        for (write, expected) in writes.iter().zip(table) {
+            let said: String = [
+                None,
+                met(2, State::Expired),
+                met(1, State::Live),
+                met(2, State::Live),
+                met(3, State::Live),
+            ]
+            .map(|met| said(write, met))
+            .iter()
+            .collect();
+            assert_eq!(said, expected, "{write:?}");
+        }
+    }
+}
