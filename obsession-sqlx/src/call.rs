@@ -44,15 +44,6 @@ impl<T> Ticket<T> {
         turn(&self.stage, SENT) || self.stage.load(Ordering::Acquire) == SENT
     }
 
-    /// Says that it was sent for nothing, and may be sent again.
-    pub(crate) fn recall(&self) {
-        let (from, to) = (SENT, WAITING);
-        // It is this side alone that leaves SENT.
-        let _ = self
-            .stage
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
-    }
-
     pub(crate) fn until(&self) -> Instant {
         self.until
     }
@@ -124,13 +115,6 @@ mod tests {
         let failure = waiting.answer(soon()).await.unwrap_err();
         assert_eq!(failure.effect, Effect::Unknown);
         assert!(ticket.send(), "it may be sent again");
-
-        let (waiting, ticket) = pair::<()>(soon());
-        assert!(ticket.send());
-        ticket.recall();
-        let failure = waiting.answer(soon()).await.unwrap_err();
-        assert_eq!(failure.effect, Effect::NotApplied);
-        assert!(!ticket.send());
     }
 
     #[tokio::test]

@@ -154,7 +154,8 @@ impl Dialect for Sqlite {
         role: Role,
         deadline: Duration,
     ) -> Result<SqliteConnectOptions, ConnectError> {
-        connection::options(options, role, deadline, self.settings.synchronous)
+        let synchronous = self.settings.synchronous;
+        Ok(connection::options(options, role, deadline, synchronous))
     }
 
     async fn greet(

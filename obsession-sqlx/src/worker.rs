@@ -280,25 +280,21 @@ pub(crate) async fn connect<D: Dialect>(
         .map_err(|error: ConnectError| error.explained(&base.dialect))
 }
 
-/// Lets those have a turn who hold what the calls need. Calls whose time is nearly up are answered, and
-/// while they wait the others count as not sent.
+/// Lets those have a turn who hold what the calls need. Calls whose time is nearly up are answered
+/// before, so that they are told what is known: that they were not applied.
 async fn wait_for_others(
     calls: Vec<(Write, Ticket<Outcome>)>,
     failure: &Failure,
     margin: Duration,
 ) -> Vec<(Write, Ticket<Outcome>)> {
     let end = Instant::now() + margin;
-    let (mut calls, late): (Vec<_>, Vec<_>) = calls
+    let (calls, late): (Vec<_>, Vec<_>) = calls
         .into_iter()
         .partition(|(_, ticket)| ticket.until() > end);
     answers::refused(late, failure);
-    for (_, ticket) in &calls {
-        ticket.recall();
-    }
     if !calls.is_empty() {
         sleep(PAUSE).await;
     }
-    calls.retain(|(_, ticket)| ticket.send());
     calls
 }
 

@@ -26,10 +26,7 @@ pub(super) fn options(
     role: Role,
     deadline: Duration,
     synchronous: Synchronous,
-) -> Result<SqliteConnectOptions, ConnectError> {
-    if is_memory(&options) {
-        return Err(in_memory());
-    }
+) -> SqliteConnectOptions {
     let synchronous = match synchronous {
         Synchronous::Full => SqliteSynchronous::Full,
         Synchronous::Normal => SqliteSynchronous::Normal,
@@ -50,10 +47,10 @@ pub(super) fn options(
         .immutable(false)
         .pragma("journal_size_limit", LOG_LIMIT.to_string())
         .statement_cache_capacity(256);
-    Ok(match role {
+    match role {
         Role::Reads => options.pragma("query_only", "ON"),
         Role::Writes | Role::Checks | Role::Migrates => options,
-    })
+    }
 }
 
 /// Whether this SQLite and this file will do.
@@ -72,7 +69,11 @@ pub(super) async fn greet(connection: &mut SqliteConnection, _: Role) -> Result<
         });
     }
     if file.is_empty() {
-        return Err(in_memory());
+        return Err(ConnectError::Unfit {
+            reason: "SQLite in memory is one connection's own, and this store has several; \
+                     obsession-core has a store in memory",
+            found: String::new(),
+        });
     }
     Ok(())
 }
@@ -146,19 +147,6 @@ pub(super) fn diagnose(error: &dyn DatabaseError) -> Diagnosis {
         // SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH
         18..=20 => Diagnosis::rejected(),
         _ => Diagnosis::not_applied(FailureKind::Unexpected),
-    }
-}
-
-fn is_memory(options: &SqliteConnectOptions) -> bool {
-    let name = options.get_filename().to_string_lossy();
-    name.is_empty() || name == ":memory:" || name.starts_with("file:sqlx-in-memory")
-}
-
-fn in_memory() -> ConnectError {
-    ConnectError::Unfit {
-        reason: "SQLite in memory is one connection's own, and this store has several; \
-                 obsession-core has a store in memory",
-        found: String::new(),
     }
 }
 
