@@ -62,6 +62,7 @@ impl<D: Dialect> SqlStoreBuilder<D> {
     }
 
     #[cfg(feature = "postgres")]
+    #[allow(dead_code, reason = "only databases that have schemas use it")]
     pub(crate) fn in_schema(mut self, schema: &str) -> Self {
         self.schema = Some(schema.to_owned());
         self
@@ -81,6 +82,7 @@ impl<D: Dialect> SqlStoreBuilder<D> {
     }
 
     #[cfg(any(feature = "postgres", feature = "mysql"))]
+    #[allow(dead_code, reason = "only databases with several writers use it")]
     pub(crate) fn write_with(mut self, connections: usize) -> Self {
         self.writers = connections;
         self

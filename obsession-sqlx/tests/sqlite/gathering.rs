@@ -251,9 +251,9 @@ async fn subjects_that_change_and_stay_may_gather() {
     let store = patient(&file).await;
     let subjects = [None, Some("zoë"), Some("")];
     let mut olds = Vec::new();
-    for n in 0..18 {
+    for (n, subject) in (0..18).zip(subjects.iter().cycle()) {
         let mut old = record(n);
-        old.subject = subjects[n as usize % 3].map(Into::into);
+        old.subject = subject.map(Into::into);
         create(&store, &old).await;
         olds.push(old);
     }
