@@ -120,11 +120,11 @@ mod tests {
         }
     }
 
-    fn met(revision: u64, state: State) -> Option<Seen> {
+    fn seen(revision: u64, state: State) -> Seen {
         let record = record(revision, 100);
         let key = record.key;
         let record = Ok(record);
-        Some(Seen { key, record, state })
+        Seen { key, record, state }
     }
 
     /// What is said of a write that met this: `d`one, `o`ther, `g`one, or that it is tried `a`gain.
@@ -161,10 +161,10 @@ mod tests {
         for (write, expected) in writes.iter().zip(table) {
             let said: String = [
                 None,
-                met(2, State::Expired),
-                met(1, State::Live),
-                met(2, State::Live),
-                met(3, State::Live),
+                Some(seen(2, State::Expired)),
+                Some(seen(1, State::Live)),
+                Some(seen(2, State::Live)),
+                Some(seen(3, State::Live)),
             ]
             .map(|met| said(write, met))
             .iter()

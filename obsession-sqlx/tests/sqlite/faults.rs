@@ -220,6 +220,8 @@ async fn closing_answers_what_was_queued_and_refuses_what_comes_later() {
     }
     tokio::task::yield_now().await;
     store.close().await;
+    // The last connection has put the log into the file and removed it.
+    assert!(!file.path().with_extension("db-wal").exists());
     let mut created = Vec::new();
     for (n, answer) in calls.join_all().await {
         match answer {
@@ -233,8 +235,6 @@ async fn closing_answers_what_was_queued_and_refuses_what_comes_later() {
     let refused = store.load(&key(1)).await.unwrap_err();
     assert_eq!(kind(&refused), FailureKind::Closed);
     store.close().await;
-    // The last connection has put the log into the file and removed it.
-    assert!(!file.path().with_extension("db-wal").exists());
     let store = file.store().await;
     assert_eq!(store.count().await.unwrap(), created.len() as u64);
 }
