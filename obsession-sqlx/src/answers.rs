@@ -207,3 +207,46 @@ pub(crate) enum Found {
     AskAgain,
     Nothing,
 }
+
+#[cfg(test)]
+mod tests {
+    use obsession_core::{Revision, Timestamp};
+
+    use super::*;
+
+    fn record(revision: u64) -> Record {
+        Record {
+            key: "AAAAAAAAAAAAAAA.".parse().unwrap(),
+            revision: Revision::from_u64(revision),
+            subject: None,
+            created_at: Timestamp::from_millis(0),
+            expires_at: Timestamp::MAX,
+            body: b"body"[..].into(),
+        }
+    }
+
+    fn update(expected: u64, revision: u64) -> Write {
+        Write::Update {
+            expected: Revision::from_u64(expected),
+            record: record(revision),
+        }
+    }
+
+    #[test]
+    fn what_a_batch_has_seen_answers_only_updates_that_came_too_late() {
+        let mut written = Written::default();
+        assert!(
+            written.too_late(&update(1, 9)).is_none(),
+            "nothing is known"
+        );
+        written.note(&update(1, 2), &Outcome::Other(record(3)));
+        let too_late = written.too_late(&update(1, 4));
+        assert_eq!(too_late, Some(&record(3)));
+        assert!(written.too_late(&update(3, 4)).is_none(), "it expects that");
+        assert!(written.too_late(&update(1, 3)).is_none(), "it is that");
+        assert!(written.too_late(&Write::Delete(record(3).key)).is_none());
+        // Others may have changed it by the time of whatever comes next.
+        written.note(&Write::Delete(record(3).key), &Outcome::Done);
+        assert!(written.too_late(&update(1, 4)).is_none());
+    }
+}
