@@ -96,26 +96,30 @@ pub(crate) async fn carry_out<D: Dialect>(
                 .await?
         };
         progress.looking = true;
-        let mut missed = Vec::new();
+        let (mut missed, mut unsettled) = (Vec::new(), Vec::new());
         for (n, acted) in turn.into_iter().zip(acted) {
             match acted {
                 Acted::Done => progress.answers[n] = Some(Ok(Outcome::Done)),
+                // A touch that came in time may be under way elsewhere.
+                Acted::Met(Some(met)) if met.state == State::JustExpired => unsettled.push(n),
                 Acted::Met(met) => progress.answers[n] = writes[n].judge(met),
                 Acted::Missed => missed.push(n),
             }
         }
-        if missed.is_empty() {
-            continue;
-        }
-        let keys: Vec<_> = missed.iter().map(|n| *writes[*n].key()).collect();
-        base.count_statement();
-        let seen = base
-            .dialect
-            .load(connection, &keys, Look::Now, base.now())
-            .await?;
-        let mut seen: HashMap<_, _> = seen.into_iter().map(|seen| (seen.key, seen)).collect();
-        for n in missed {
-            progress.answers[n] = writes[n].judge(seen.remove(writes[n].key()));
+        for (look, turn) in [(Look::Now, missed), (Look::Settled, unsettled)] {
+            if turn.is_empty() {
+                continue;
+            }
+            let keys: Vec<_> = turn.iter().map(|n| *writes[*n].key()).collect();
+            base.count_statement();
+            let seen = base
+                .dialect
+                .load(connection, &keys, look, base.now())
+                .await?;
+            let mut seen: HashMap<_, _> = seen.into_iter().map(|seen| (seen.key, seen)).collect();
+            for n in turn {
+                progress.answers[n] = writes[n].judge(seen.remove(writes[n].key()));
+            }
         }
     }
     if progress.answers.iter().all(Option::is_some) {

@@ -162,6 +162,7 @@ impl<D: Dialect> SqlStoreBuilder<D> {
             options,
             deadline: self.deadline,
             clock: self.clock.clone(),
+            losses: AtomicU64::new(0),
             statements: AtomicU64::new(0),
         })
     }

@@ -59,6 +59,7 @@ pub trait Dialect: Debug + Send + Sync + Sized + 'static {
         &self,
         connection: &mut Held<Self>,
         role: Role,
+        deadline: Duration,
     ) -> impl Future<Output = Result<(), ConnectError>> + Send;
 
     /// What these keys have, in any order. Expired records may be among them, and say so.

@@ -54,22 +54,33 @@ where
     &'r [u8]: Decode<'r, DB> + Type<DB>,
     i64: Decode<'r, DB> + Type<DB>,
 {
-    let key = key::<DB>(row)?;
+    let body: &[u8] = row.try_get(5)?;
+    seen_with::<DB>(row, key::<DB>(row)?, row.try_get(2)?, Arc::from(body))
+}
+
+/// The same for a database whose texts or bytes are read in a way of its own.
+pub(crate) fn seen_with<'r, DB>(
+    row: &'r DB::Row,
+    key: SessionKey,
+    subject: Option<&str>,
+    body: Arc<[u8]>,
+) -> Result<Seen, sqlx::Error>
+where
+    DB: Database,
+    usize: ColumnIndex<DB::Row>,
+    i64: Decode<'r, DB> + Type<DB>,
+{
     let state: i64 = row.try_get(6)?;
     let (created_at, expires_at): (i64, i64) = (row.try_get(3)?, row.try_get(4)?);
     let record = match (time(created_at), time(expires_at)) {
-        (Some(created_at), Some(expires_at)) => {
-            let subject: Option<&str> = row.try_get(2)?;
-            let body: &[u8] = row.try_get(5)?;
-            Ok(Record {
-                key,
-                revision: revision(row.try_get(1)?),
-                subject: subject.map(Arc::from),
-                created_at,
-                expires_at,
-                body: Arc::from(body),
-            })
-        }
+        (Some(created_at), Some(expires_at)) => Ok(Record {
+            key,
+            revision: revision(row.try_get(1)?),
+            subject: subject.map(Arc::from),
+            created_at,
+            expires_at,
+            body,
+        }),
         _ => Err(Damaged),
     };
     let state = match state {
@@ -172,7 +183,7 @@ pub(crate) fn diagnose<D: Dialect>(dialect: &D, error: &sqlx::Error) -> Diagnosi
     }
 }
 
-fn decode(error: BoxDynError) -> sqlx::Error {
+pub(crate) fn decode(error: BoxDynError) -> sqlx::Error {
     sqlx::Error::Decode(error)
 }
 

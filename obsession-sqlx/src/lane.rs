@@ -31,6 +31,8 @@ pub(crate) struct Base<D: Dialect> {
     pub(crate) deadline: Duration,
     /// Nothing if the database's own clock decides.
     pub(crate) clock: Option<Arc<dyn Clock>>,
+    /// How many connections were lost. Those that are older than the last loss may be dead as well.
+    pub(crate) losses: AtomicU64,
     pub(crate) statements: AtomicU64,
 }
 

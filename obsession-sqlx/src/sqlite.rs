@@ -162,6 +162,7 @@ impl Dialect for Sqlite {
         &self,
         connection: &mut SqliteConnection,
         role: Role,
+        _: Duration,
     ) -> Result<(), ConnectError> {
         connection::greet(connection, role).await
     }

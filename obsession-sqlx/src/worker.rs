@@ -4,6 +4,7 @@
 //! that comes alone goes alone and at once.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use obsession_core::Effect;
@@ -24,12 +25,19 @@ use crate::{ConnectError, FailureKind};
 /// How long others have a turn when they hold a lock.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// After what time a connection is asked whether it is still there, before it is written on.
+const IDLE: Duration = Duration::from_secs(10);
+
 pub(crate) struct Worker<D: Dialect> {
     base: Arc<Base<D>>,
     role: Role,
     /// Shared by the workers of a lane. Whoever has it waits for the next call.
     inbox: Arc<Mutex<mpsc::Receiver<Job<D>>>>,
     connection: Option<Held<D>>,
+    /// How many losses there had been when the connection was last known to be alive.
+    losses: u64,
+    /// When a statement was last sent.
+    used: Instant,
 }
 
 impl<D: Dialect> Worker<D> {
@@ -43,6 +51,8 @@ impl<D: Dialect> Worker<D> {
             role,
             inbox,
             connection: None,
+            losses: 0,
+            used: Instant::now(),
         }
     }
 
@@ -159,16 +169,18 @@ impl<D: Dialect> Worker<D> {
                 sent_before = effect == Effect::Unknown;
                 continue;
             }
-            if diagnosis.kind == FailureKind::Busy && effect == Effect::NotApplied && !sent_before {
-                calls = wait_for_others(calls, &failure, self.margin()).await;
-                continue;
-            }
+            // A row that somebody keeps locked is not to hold up the others.
             if diagnosis.one_row && calls.len() > 1 && !sent_before {
                 for call in calls {
                     let calls = vec![call];
                     Box::pin(self.write(Group { kind, calls }, written)).await;
                 }
                 return;
+            }
+            let is_busy = diagnosis.kind == FailureKind::Busy && !diagnosis.one_row;
+            if is_busy && effect == Effect::NotApplied && !sent_before {
+                calls = wait_for_others(calls, &failure, self.margin()).await;
+                continue;
             }
             let effect = if sent_before { Effect::Unknown } else { effect };
             return answers::refused(calls, &Failure { effect, ..failure });
@@ -209,16 +221,46 @@ impl<D: Dialect> Worker<D> {
     }
 
     /// The connection, made again if it was lost.
+    ///
+    /// A statement on one that is dead is one of which nobody knows what has become. So a connection is
+    /// asked first when another one was lost, and when it has not been used for a while: what is between
+    /// forgets such ones. Both are seldom.
     async fn connection(&mut self, until: Instant) -> Result<(&Base<D>, &mut Held<D>), Failure> {
-        let connection = match self.connection.take() {
+        let losses = self.base.losses.load(Ordering::Acquire);
+        let now = Instant::now();
+        let is_old = self.role == Role::Writes && now - self.used > IDLE;
+        self.used = now;
+        let mut alive = self.connection.take();
+        if let (Some(connection), true) = (&mut alive, losses != self.losses || is_old) {
+            // It leaves time for another one.
+            let half = now + until.saturating_duration_since(now) / 2;
+            let ping = timeout_at(half, connection.ping()).await;
+            if !matches!(ping, Ok(Ok(()))) {
+                alive = None;
+            }
+        }
+        let connection = match alive {
             Some(connection) => connection,
             None => match timeout_at(until, connect(&self.base, self.role)).await {
                 Ok(Ok(connection)) => connection,
-                Ok(Err(error)) => return Err(unreachable(error)),
-                Err(_) => return Err(Failure::not_applied(FailureKind::Unreachable)),
+                Ok(Err(error)) => {
+                    self.lose();
+                    return Err(unreachable(error));
+                }
+                Err(_) => {
+                    self.lose();
+                    return Err(Failure::not_applied(FailureKind::Unreachable));
+                }
             },
         };
+        self.losses = losses;
         Ok((&self.base, self.connection.insert(connection)))
+    }
+
+    /// Gives up the connection, and has the others be asked.
+    fn lose(&mut self) {
+        self.connection = None;
+        self.base.losses.fetch_add(1, Ordering::AcqRel);
     }
 
     /// How long a call has to have left to be tried once more, so that it is not under way when its time
@@ -231,7 +273,7 @@ impl<D: Dialect> Worker<D> {
     fn diagnose(&mut self, error: sqlx::Error) -> Failed {
         let diagnosis = driver::diagnose(&self.base.dialect, &error);
         if diagnosis.lost {
-            self.connection = None;
+            self.lose();
         }
         if diagnosis.kind == FailureKind::Busy {
             self.base.uncount_statement();
@@ -246,7 +288,7 @@ impl<D: Dialect> Worker<D> {
     /// A statement that has not answered in time may have no one at its other end. Its connection is
     /// dropped with it, for its answer must not be taken for that of the next one.
     fn late(&mut self) -> Failed {
-        self.connection = None;
+        self.lose();
         Failed {
             failure: Failure::unknown(FailureKind::Late),
             diagnosis: Diagnosis {
@@ -272,7 +314,9 @@ pub(crate) async fn connect<D: Dialect>(
     let options = base.dialect.options(options, role, base.deadline)?;
     let connecting = async {
         let mut connection = options.connect().await?;
-        base.dialect.greet(&mut connection, role).await?;
+        base.dialect
+            .greet(&mut connection, role, base.deadline)
+            .await?;
         Ok(connection)
     };
     connecting
