@@ -11,6 +11,8 @@ mod index;
 mod lane;
 mod migrate;
 mod names;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
@@ -19,6 +21,8 @@ mod write;
 
 pub use builder::SqlStoreBuilder;
 pub use error::{CallError, ConnectError, FailureKind};
+#[cfg(feature = "postgres")]
+pub use postgres::{Postgres, PostgresStore, Statements, SynchronousCommit};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Sqlite, SqliteStore, Synchronous};
 pub use sqlx;
