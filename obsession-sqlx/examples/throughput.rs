@@ -1,7 +1,8 @@
 //! How many loads, and how many loads with an update, a database does in a second.
 //!
-//! `cargo run --release -p obsession-sqlx --features sqlite --example throughput [sqlite:PATH] [seconds]`
+//! `cargo run --release -p obsession-sqlx --features sqlite --example throughput [URL] [seconds] [readers writers]`
 //!
+//! The URL is `sqlite:PATH`, or `postgres:` or `mysql:` with the feature of that name.
 //! Without a URL it makes a SQLite file of its own, in the folder for temporary files; `TMPDIR` says
 //! where that is. A file system in memory has nothing to wait for and shows nothing.
 
@@ -24,7 +25,11 @@ async fn main() -> Outcome<()> {
     let url = arguments.next().unwrap_or(own);
     let seconds = arguments.next().map_or(Ok(3.0), |s| s.parse())?;
     let time = Duration::from_secs_f64(seconds);
-    let store = open(&url).await?;
+    let connections = match (arguments.next(), arguments.next()) {
+        (Some(readers), Some(writers)) => Some((readers.parse()?, writers.parse()?)),
+        _ => None,
+    };
+    let store = open(&url, connections).await?;
     println!("bodies of {BODY} bytes, {seconds} s each");
     for tasks in TASKS {
         for updates in [false, true] {
@@ -44,10 +49,29 @@ async fn main() -> Outcome<()> {
     Ok(())
 }
 
-async fn open(url: &str) -> Outcome<Arc<dyn SessionStore>> {
+async fn open(url: &str, connections: Option<(usize, usize)>) -> Outcome<Arc<dyn SessionStore>> {
     #[cfg(feature = "sqlite")]
     if url.starts_with("sqlite:") {
-        let builder = obsession_sqlx::SqliteStore::builder(url).table("throughput");
+        let mut builder = obsession_sqlx::SqliteStore::builder(url).table("throughput");
+        if let Some((readers, _)) = connections {
+            builder = builder.readers(readers);
+        }
+        return Ok(Arc::new(builder.migrate().await?.connect().await?));
+    }
+    #[cfg(feature = "postgres")]
+    if url.starts_with("postgres:") {
+        let mut builder = obsession_sqlx::PostgresStore::builder(url).table("throughput");
+        if let Some((readers, writers)) = connections {
+            builder = builder.readers(readers).writers(writers);
+        }
+        return Ok(Arc::new(builder.migrate().await?.connect().await?));
+    }
+    #[cfg(feature = "mysql")]
+    if url.starts_with("mysql:") {
+        let mut builder = obsession_sqlx::MySqlStore::builder(url).table("throughput");
+        if let Some((readers, writers)) = connections {
+            builder = builder.readers(readers).writers(writers);
+        }
         return Ok(Arc::new(builder.migrate().await?.connect().await?));
     }
     Err(format!("{url}: this build has no store for it").into())

@@ -10,6 +10,8 @@ mod error;
 mod index;
 mod lane;
 mod migrate;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod names;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -21,6 +23,8 @@ mod write;
 
 pub use builder::SqlStoreBuilder;
 pub use error::{CallError, ConnectError, FailureKind};
+#[cfg(feature = "mysql")]
+pub use mysql::{MySql, MySqlStore};
 #[cfg(feature = "postgres")]
 pub use postgres::{Postgres, PostgresStore, Statements, SynchronousCommit};
 #[cfg(feature = "sqlite")]

@@ -7,6 +7,8 @@
     reason = "each test takes what it needs, and fails by panicking"
 )]
 
+#[cfg(feature = "mysql")]
+pub mod mysql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 
