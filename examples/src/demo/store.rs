@@ -33,7 +33,12 @@ impl Store {
         }
     }
 
-    #[cfg(any(feature = "sled", feature = "sqlite"))]
+    #[cfg(any(
+        feature = "sled",
+        feature = "sqlite",
+        feature = "postgres",
+        feature = "mysql"
+    ))]
     fn closed_by(self, closing: impl Future<Output = Result<(), Error>> + Send + 'static) -> Self {
         Self {
             closing: Some(Box::pin(closing)),
@@ -59,7 +64,8 @@ pub(crate) async fn open(options: &Options) -> Result<Store, Error> {
     };
     let Some((scheme, path)) = default.split_once(':') else {
         return Err(format!(
-            "--store {default}: not sled:PATH, sqlite:PATH, file:PATH, memory: or redis://HOST"
+            "--store {default}: not sled:PATH, sqlite:PATH, file:PATH, memory:, redis://HOST, \
+             postgres://HOST/DATABASE or mysql://HOST/DATABASE"
         )
         .into());
     };
@@ -82,8 +88,10 @@ pub(crate) async fn open(options: &Options) -> Result<Store, Error> {
         _ if matches!(scheme.split('+').next(), Some("redis" | "rediss")) => {
             open_redis(&default, options).await
         }
+        "postgres" | "postgresql" => open_postgres(&default, options).await,
+        "mysql" | "mariadb" => open_mysql(&default, options).await,
         other => Err(format!(
-            "--store {other}: is not known; this build has {}{}{}memory: and file:PATH",
+            "--store {other}: is not known; this build has {}{}{}{}{}memory: and file:PATH",
             if cfg!(feature = "sled") {
                 "sled:PATH, "
             } else {
@@ -96,6 +104,16 @@ pub(crate) async fn open(options: &Options) -> Result<Store, Error> {
             },
             if cfg!(feature = "redis") {
                 "redis://HOST, "
+            } else {
+                ""
+            },
+            if cfg!(feature = "postgres") {
+                "postgres://HOST/DATABASE, "
+            } else {
+                ""
+            },
+            if cfg!(feature = "mysql") {
+                "mysql://HOST/DATABASE, "
             } else {
                 ""
             },
@@ -154,17 +172,60 @@ async fn open_redis(url: &str, options: &Options) -> Result<Store, Error> {
             tracing::info!("Redis: {check}");
         }
     }
-    // A URL may have a password, which is nobody's to see.
-    let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
-    let hosts = rest.rsplit_once('@').map_or(rest, |(_, hosts)| hosts);
-    let hosts = hosts.split(['?', '/']).next().unwrap_or_default();
-    Ok(Store::new(store, format!("{scheme}://{hosts}"), options))
+    Ok(Store::new(store, described(url), options))
 }
 
 #[cfg(not(feature = "redis"))]
 #[allow(clippy::unused_async, reason = "redis awaits")]
 async fn open_redis(_: &str, _: &Options) -> Result<Store, Error> {
     Err("--store redis: is not in this build; build with `--features redis`".into())
+}
+
+#[cfg(feature = "postgres")]
+async fn open_postgres(url: &str, options: &Options) -> Result<Store, Error> {
+    use obsession_sqlx::PostgresStore;
+
+    let builder = PostgresStore::builder(url).migrate().await?;
+    let postgres = builder.connect().await?;
+    let store = Store::new(postgres.clone(), described(url), options);
+    Ok(store.closed_by(async move {
+        postgres.close().await;
+        Ok(())
+    }))
+}
+
+#[cfg(not(feature = "postgres"))]
+#[allow(clippy::unused_async, reason = "Postgres awaits")]
+async fn open_postgres(_: &str, _: &Options) -> Result<Store, Error> {
+    Err("--store postgres: is not in this build; build with `--features postgres`".into())
+}
+
+#[cfg(feature = "mysql")]
+async fn open_mysql(url: &str, options: &Options) -> Result<Store, Error> {
+    use obsession_sqlx::MySqlStore;
+
+    let builder = MySqlStore::builder(url).migrate().await?;
+    let mysql = builder.connect().await?;
+    let store = Store::new(mysql.clone(), described(url), options);
+    Ok(store.closed_by(async move {
+        mysql.close().await;
+        Ok(())
+    }))
+}
+
+#[cfg(not(feature = "mysql"))]
+#[allow(clippy::unused_async, reason = "MySQL awaits")]
+async fn open_mysql(_: &str, _: &Options) -> Result<Store, Error> {
+    Err("--store mysql: is not in this build; build with `--features mysql`".into())
+}
+
+/// A URL may have a password, which is nobody's to see.
+#[cfg(any(feature = "redis", feature = "postgres", feature = "mysql"))]
+fn described(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let hosts = rest.rsplit_once('@').map_or(rest, |(_, hosts)| hosts);
+    let hosts = hosts.split(['?', '/']).next().unwrap_or_default();
+    format!("{scheme}://{hosts}")
 }
 
 fn default_path() -> Result<PathBuf, Error> {
