@@ -181,6 +181,13 @@ async fn a_wrong_start_says_what_is_wrong() {
         wrong.push(("sled:".to_owned(), "path"));
         wrong.push((format!("sled:{}", foreign.display()), "foreign"));
     }
+    if cfg!(feature = "sqlite") {
+        wrong.push(("sqlite:".to_owned(), "path"));
+        wrong.push(("sqlite::memory:".to_owned(), "in memory"));
+        wrong.push((format!("sqlite:{}", foreign.display()), "open"));
+    } else {
+        wrong.push(("sqlite:x".to_owned(), "--features sqlite"));
+    }
     for (store, named) in wrong {
         let said = Demo::try_start(&store, &[], "info").err().expect(&store);
         assert!(
@@ -201,7 +208,10 @@ async fn a_wrong_start_says_what_is_wrong() {
     }
     for store in stores(folder.path()) {
         let first = Demo::start(&store);
-        if store != "memory:" {
+        // Several processes may share a SQLite file.
+        if store.starts_with("sqlite:") {
+            drop(Demo::start(&store));
+        } else if store != "memory:" {
             let said = Demo::try_start(&store, &[], "info").err().unwrap();
             assert!(said.contains("in use"), "{said}");
         }

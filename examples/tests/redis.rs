@@ -21,48 +21,13 @@ fn a_build_without_redis_names_the_feature() {
 #[cfg(feature = "redis")]
 mod with_the_feature {
     use hyper::StatusCode;
-    use serde_json::{Value, json};
+    use serde_json::json;
     use testing::{Certificates, RedisCluster, RedisSentinel, RedisServer};
 
-    use crate::common::Demo;
+    use crate::common::{self, Demo};
 
-    /// A visitor who shops, signs in, looks at devices and signs one out; and a demo that is killed.
     async fn visit(store: &str) {
-        let demo = Demo::start(store);
-        let (first, second) = (demo.client(), demo.client());
-        assert_eq!(first.post("/visit", "").await.json(), json!({"visits": 1}));
-        first.post("/cart", r#"{"item": "quince"}"#).await;
-        let anonymous = first.copy();
-        for client in [&first, &second] {
-            client.submit("/sign-in", "user=zoe").await;
-        }
-        assert_eq!(anonymous.session().await["key"], Value::Null, "{store}");
-        let session = first.session().await;
-        assert_eq!(session["cart"], json!(["quince"]), "{store}");
-        let devices = first.get("/api/devices").await;
-        assert_eq!(
-            devices.json()["devices"].as_array().map(Vec::len),
-            Some(2),
-            "{store}: {}",
-            devices.text()
-        );
-        demo.kill();
-
-        let demo = Demo::start(store);
-        let (first, second) = (first.moved(&demo), second.moved(&demo));
-        assert_eq!(first.session().await, session, "{store}");
-        let key = session["key"].as_str().unwrap();
-        let path = format!("/devices/{key}/sign-out");
-        assert_eq!(
-            second.post(&path, "").await.status,
-            StatusCode::OK,
-            "{store}"
-        );
-        assert_eq!(first.session().await["key"], Value::Null, "{store}");
-        demo.interrupt();
-        let (status, log) = demo.wait();
-        assert!(status.success());
-        let log = String::from_utf8_lossy(&log);
+        let log = common::visit(store).await;
         for check in [
             "scripts: ok",
             "eviction: ok",

@@ -1,31 +1,15 @@
 //! A Redis server that is thrown away.
 
-use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::ffi::OsString;
+use std::io;
+use std::process::Command;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
+use rustix::process::Signal;
 
+use crate::Certificates;
+use crate::daemon::{Daemon, free_port, on_a_free_port};
 use crate::synced::Synced;
-use crate::{Certificates, Random};
-
-/// How long a server may take to answer its first `PING`.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What watches over a server. When this process ends, however it does, its end of the pipe closes:
-/// then the server is killed by its process id, and its folder removed, unless it is kept.
-const GUARD: &str = r#"
-folder=$0
-"$@" >"$folder/out" 2>&1 &
-echo $!
-read -r word
-kill -9 $! 2>/dev/null
-[ "$word" = keep ] || rm -rf -- "$folder"
-"#;
 
 /// A `redis-server` of its own on a free port of 127.0.0.1, in a temporary folder. It ends with this
 /// value, and at the latest with this process.
@@ -34,12 +18,10 @@ kill -9 $! 2>/dev/null
 /// `valkey-server` or an older release.
 #[derive(Debug)]
 pub struct RedisServer {
-    guard: Option<Child>,
-    pid: Option<Pid>,
+    daemon: Daemon,
     port: u16,
     tls_port: Option<u16>,
     arguments: Vec<String>,
-    folder: TempDir,
     synced: Option<Synced>,
 }
 
@@ -82,28 +64,20 @@ impl RedisServer {
         settings: &[(&str, &str)],
         tls: Option<&Certificates>,
     ) -> io::Result<Self> {
-        let mut last = None;
-        // Somebody else may take the port in the moment before the server does.
-        for _ in 0..5 {
-            match Self::start_once(first, settings, tls) {
-                Ok(server) => return Ok(server),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| io::ErrorKind::Other.into()))
+        on_a_free_port(|port| Self::start_on(port, first, settings, tls))
     }
 
-    fn start_once(
+    fn start_on(
+        port: u16,
         first: &[&str],
         settings: &[(&str, &str)],
         tls: Option<&Certificates>,
     ) -> io::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let port = free_port()?;
+        let daemon = Daemon::new(Signal::KILL)?;
+        let folder = daemon.folder();
         let tls_port = tls.map(|_| free_port()).transpose()?;
         let mut arguments: Vec<String> = first.iter().map(|&word| word.to_owned()).collect();
-        let path = folder.path().to_string_lossy().into_owned();
+        let path = folder.to_string_lossy().into_owned();
         if first.is_empty() {
             let own = [("save", ""), ("appendonly", "no")];
             for (name, value) in own.iter().chain(settings) {
@@ -111,7 +85,7 @@ impl RedisServer {
             }
         } else {
             // A sentinel wants a file, which it rewrites.
-            let file = folder.path().join("server.conf");
+            let file = folder.join("server.conf");
             let lines = settings
                 .iter()
                 .map(|(name, value)| format!("{name} {value}\n"));
@@ -132,12 +106,10 @@ impl RedisServer {
             }
         }
         let mut server = Self {
-            guard: None,
-            pid: None,
+            daemon,
             port,
             tls_port,
             arguments,
-            folder,
             synced: None,
         };
         server.restart()?;
@@ -151,20 +123,12 @@ impl RedisServer {
     /// It does not start.
     pub fn restart(&mut self) -> io::Result<()> {
         self.start_process()?;
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match self.ask(&["PING"]) {
-                Ok(_) => return Ok(()),
-                // It is there, and does not want to talk to strangers.
-                Err(error) if error.kind() != redis::ErrorKind::Io && !is_loading(&error) => {
-                    return Ok(());
-                }
-                Err(_) if Instant::now() < until && self.is_running() => {
-                    sleep(Duration::from_millis(10));
-                }
-                Err(error) => return Err(io::Error::other(format!("{error}: {}", self.log()))),
-            }
-        }
+        self.daemon.wait_until(|| match self.ask(&["PING"]) {
+            Ok(_) => Ok(()),
+            // It is there, and does not want to talk to strangers.
+            Err(error) if error.kind() != redis::ErrorKind::Io && !is_loading(&error) => Ok(()),
+            Err(error) => Err(io::Error::other(error)),
+        })
     }
 
     /// Starts the process without waiting until it answers.
@@ -173,7 +137,6 @@ impl RedisServer {
     ///
     /// `redis-server` is not installed.
     pub fn start_process(&mut self) -> io::Result<()> {
-        self.end_guard(true);
         let program = std::env::var_os("OBSESSION_REDIS_SERVER");
         let program = program.unwrap_or_else(|| "redis-server".into());
         let found = Command::new(&program).arg("--version").output();
@@ -181,36 +144,16 @@ impl RedisServer {
             let say = "is not installed (Debian and Ubuntu: apt-get install redis-server)";
             io::Error::new(error.kind(), format!("{} {say}", program.display()))
         })?;
-        let mut guard = Command::new("sh")
-            .args(["-c", GUARD])
-            .arg(self.folder.path())
-            .arg(program)
-            .args(&self.arguments)
-            .envs(self.synced.iter().flat_map(Synced::environment))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        if let Some(stdout) = guard.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
-        self.guard = Some(guard);
-        self.pid = line.trim().parse().ok().and_then(Pid::from_raw);
-        self.pid
-            .map(drop)
-            .ok_or_else(|| io::Error::other("no process id"))
+        let mut command = vec!["env".into()];
+        command.extend(self.synced.iter().flat_map(Synced::environment));
+        command.push(program);
+        command.extend(self.arguments.iter().map(OsString::from));
+        self.daemon.start(&command)
     }
 
     /// Kills it with SIGKILL and waits until it is gone.
     pub fn kill(&mut self) {
-        if let Some(pid) = self.pid {
-            // It may have ended by itself.
-            let _ = kill_process(pid, Signal::KILL);
-        }
-        while self.ask(&["PING"]).is_ok() {
-            sleep(Duration::from_millis(1));
-        }
-        self.end_guard(true);
+        self.daemon.kill();
     }
 
     /// Kills it, and takes from its append-only files what it had not synced: that is what a machine
@@ -227,15 +170,13 @@ impl RedisServer {
     }
 
     fn appended(&self) -> std::path::PathBuf {
-        self.folder.path().join("appendonlydir")
+        self.daemon.folder().join("appendonlydir")
     }
 
     /// Stops it in its tracks, as a machine does that hangs, or lets it go on.
     pub fn freeze(&self, frozen: bool) {
-        let signal = if frozen { Signal::STOP } else { Signal::CONT };
-        if let Some(pid) = self.pid {
-            let _ = kill_process(pid, signal);
-        }
+        self.daemon
+            .signal(if frozen { Signal::STOP } else { Signal::CONT });
     }
 
     /// Cuts its replicas off for good, as a network does that has broken between them, while clients
@@ -285,7 +226,7 @@ impl RedisServer {
     /// Where its files are.
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {
-        self.folder.path()
+        self.daemon.folder()
     }
 
     /// Sends a command on a connection of its own.
@@ -312,34 +253,6 @@ impl RedisServer {
             .and_then(|text| Ok(redis::from_redis_value(text)?));
         answer.unwrap_or_default()
     }
-
-    /// Whether the process is there.
-    fn is_running(&self) -> bool {
-        self.pid
-            .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("out")).unwrap_or_default()
-    }
-
-    fn end_guard(&mut self, keep: bool) {
-        if let Some(mut guard) = self.guard.take() {
-            if let (true, Some(stdin)) = (keep, &mut guard.stdin) {
-                // If it is gone, so is what it guarded.
-                let _ = stdin.write_all(b"keep\n");
-            }
-            drop(guard.stdin.take());
-            let _ = guard.wait();
-        }
-        self.pid = None;
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        self.end_guard(true);
-    }
 }
 
 /// The scheme and the hosts of a URL that leads to all of them.
@@ -352,18 +265,4 @@ pub(crate) fn places(servers: &[RedisServer]) -> (&'static str, String) {
 
 fn is_loading(error: &redis::RedisError) -> bool {
     error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::BusyLoading)
-}
-
-/// A port that is free, and whose neighbour 10,000 further is: a Cluster talks there. Both are below
-/// those that the system gives to clients, so that none of them takes it while the server is down.
-fn free_port() -> io::Result<u16> {
-    let mut random = Random::new(RandomState::new().hash_one(std::process::id()));
-    for _ in 0..1000 {
-        let port = 10_000 + u16::try_from(random.below(12_000)).unwrap_or_default();
-        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if is_free(port) && is_free(port + 10_000) {
-            return Ok(port);
-        }
-    }
-    Err(io::ErrorKind::AddrInUse.into())
 }

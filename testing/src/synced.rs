@@ -1,6 +1,7 @@
 //! A loss of power, as far as files are concerned that are only appended to.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::io;
@@ -47,10 +48,14 @@ impl Synced {
         Ok(synced)
     }
 
-    /// What the process is to be started with.
-    pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 2] {
+    /// What the process is to be started with, as words for `env`.
+    pub(crate) fn environment(&self) -> [OsString; 2] {
         let library = self.folder.path().join("synced.so");
-        [("LD_PRELOAD", library), ("SYNCED", self.notes())]
+        [("LD_PRELOAD=", library), ("SYNCED=", self.notes())].map(|(name, path)| {
+            let mut word = OsString::from(name);
+            word.push(path);
+            word
+        })
     }
 
     /// Cuts every file of a folder to what was on disk. The process must have ended. Says how many bytes

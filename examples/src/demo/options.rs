@@ -14,7 +14,8 @@ pub(crate) struct Options {
     #[arg(long, env = "OBSESSION_LISTEN", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
 
-    /// Where sessions are kept: `sled:PATH`, `file:PATH`, `memory:`, `redis://HOST`,
+    /// Where sessions are kept: `sled:PATH`, `sqlite:PATH`, `file:PATH`, `memory:`,
+    /// `postgres://USER@HOST/DATABASE`, `mysql://USER@HOST/DATABASE`, `redis://HOST`,
     /// `redis+sentinel://HOST,HOST?master=NAME` or `redis+cluster://HOST,HOST` (`rediss` is TLS);
     /// without it, sled in a folder under the user's data directory.
     #[arg(long, env = "OBSESSION_STORE", value_name = "URL")]

@@ -21,7 +21,7 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 /// A demo that listens on a free port, killed when it is dropped.
@@ -253,5 +253,48 @@ pub(crate) fn stores(folder: &Path) -> Vec<String> {
     if cfg!(feature = "sled") {
         stores.push(format!("sled:{}", folder.join("sled").display()));
     }
+    if cfg!(feature = "sqlite") {
+        stores.push(format!("sqlite:{}", folder.join("sqlite").display()));
+    }
     stores
+}
+
+/// A visitor who shops, signs in, looks at devices and signs one out; and a demo that is killed. Gives
+/// what the second demo has logged.
+pub(crate) async fn visit(store: &str) -> String {
+    let demo = Demo::start(store);
+    let (first, second) = (demo.client(), demo.client());
+    assert_eq!(first.post("/visit", "").await.json(), json!({"visits": 1}));
+    first.post("/cart", r#"{"item": "quince"}"#).await;
+    let anonymous = first.copy();
+    for client in [&first, &second] {
+        client.submit("/sign-in", "user=zoe").await;
+    }
+    assert_eq!(anonymous.session().await["key"], Value::Null, "{store}");
+    let session = first.session().await;
+    assert_eq!(session["cart"], json!(["quince"]), "{store}");
+    let devices = first.get("/api/devices").await;
+    assert_eq!(
+        devices.json()["devices"].as_array().map(Vec::len),
+        Some(2),
+        "{store}: {}",
+        devices.text()
+    );
+    demo.kill();
+
+    let demo = Demo::start(store);
+    let (first, second) = (first.moved(&demo), second.moved(&demo));
+    assert_eq!(first.session().await, session, "{store}");
+    let key = session["key"].as_str().unwrap();
+    let path = format!("/devices/{key}/sign-out");
+    assert_eq!(
+        second.post(&path, "").await.status,
+        StatusCode::OK,
+        "{store}"
+    );
+    assert_eq!(first.session().await["key"], Value::Null, "{store}");
+    demo.interrupt();
+    let (status, log) = demo.wait();
+    assert!(status.success());
+    String::from_utf8_lossy(&log).into_owned()
 }

@@ -17,23 +17,37 @@
 //!
 //! The exit code says whether all was well.
 
-mod cycles;
-mod ledger;
 mod opens;
-mod writer;
 
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+use obsession_sled::SledStore;
+use testing::{Kills, Outcome, Victim, kill_while_it_writes, write_until_killed};
 
 #[derive(Debug)]
 struct Options {
-    cycles: u64,
+    kills: Kills,
     opens: u64,
-    seed: u64,
-    control: bool,
+}
+
+struct Sled;
+
+impl Victim for Sled {
+    type Store = SledStore;
+
+    async fn open(path: &Path, early: bool) -> Outcome<SledStore> {
+        let mut builder = SledStore::builder(path);
+        if early {
+            builder = builder.answer_before_the_flush();
+        }
+        Ok(builder.open().await?)
+    }
+
+    async fn close(store: SledStore) -> Outcome {
+        Ok(store.close().await?)
+    }
 }
 
 #[tokio::main(worker_threads = 4)]
@@ -41,7 +55,8 @@ async fn main() -> Outcome<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["writer", path, seed, control] => {
-            writer::run(Path::new(path), seed.parse()?, control == "early").await?;
+            let (seed, early) = (seed.parse()?, control == "early");
+            write_until_killed::<Sled>(Path::new(path), seed, early).await?;
             return Ok(ExitCode::SUCCESS);
         }
         ["opener", path] => {
@@ -51,9 +66,9 @@ async fn main() -> Outcome<ExitCode> {
         _ => {}
     }
     let options = parse(&arguments)?;
-    eprintln!("seed {}", options.seed);
-    let (mut passed, mut failed) = cycles::run(&options).await?;
-    if options.control {
+    eprintln!("seed {}", options.kills.seed);
+    let (mut passed, mut failed) = kill_while_it_writes::<Sled>(&options.kills).await?;
+    if options.kills.control {
         println!(
             "control: {failed} of {} kills were noticed",
             passed + failed
@@ -71,10 +86,12 @@ async fn main() -> Outcome<ExitCode> {
 fn parse(arguments: &[String]) -> Outcome<Options> {
     // What `--quick` means, and no argument.
     let mut options = Options {
-        cycles: 40,
+        kills: Kills {
+            cycles: 40,
+            seed: u64::from(std::process::id()),
+            control: false,
+        },
         opens: 60,
-        seed: u64::from(std::process::id()),
-        control: false,
     };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -86,10 +103,10 @@ fn parse(arguments: &[String]) -> Outcome<Options> {
                 .map_err(Box::<dyn Error + Send + Sync>::from)
         };
         match &**argument {
-            "--cycles" => options.cycles = number()?,
+            "--cycles" => options.kills.cycles = number()?,
             "--opens" => options.opens = number()?,
-            "--seed" => options.seed = number()?,
-            "--no-flush-control" => options.control = true,
+            "--seed" => options.kills.seed = number()?,
+            "--no-flush-control" => options.kills.control = true,
             "--quick" => {}
             other => return Err(format!("{other:?} is not an option").into()),
         }

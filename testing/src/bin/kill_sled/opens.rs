@@ -41,7 +41,7 @@ pub(crate) async fn run(options: &Options) -> Outcome<(u64, u64)> {
     if options.opens == 0 {
         return Ok((0, 0));
     }
-    let mut random = Random::new(options.seed ^ 0x6f70_656e);
+    let mut random = Random::new(options.kills.seed ^ 0x6f70_656e);
     let mut totals = Totals::default();
     let folder = tempfile::tempdir()?;
     let model = folder.path().join("model");

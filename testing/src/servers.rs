@@ -1,12 +1,12 @@
-//! What all kinds of Redis have in common for whoever makes them fail.
+//! What all servers have in common for whoever makes them fail.
 
 use std::io;
 
-use crate::{RedisCluster, RedisSentinel, RedisServer};
+use crate::{MariadbServer, PostgresServer, RedisCluster, RedisSentinel, RedisServer};
 
 /// Servers that can be killed and started again together, on their ports and with what they have
 /// on disk.
-pub trait RedisServers: Send + Sync + 'static {
+pub trait Servers: Send + Sync + 'static {
     /// Where a store connects to.
     fn url(&self) -> String;
 
@@ -21,7 +21,7 @@ pub trait RedisServers: Send + Sync + 'static {
     fn restart(&mut self) -> io::Result<()>;
 }
 
-impl RedisServers for RedisServer {
+impl Servers for RedisServer {
     fn url(&self) -> String {
         self.url()
     }
@@ -35,7 +35,7 @@ impl RedisServers for RedisServer {
     }
 }
 
-impl RedisServers for RedisSentinel {
+impl Servers for RedisSentinel {
     fn url(&self) -> String {
         self.url()
     }
@@ -58,7 +58,7 @@ impl RedisServers for RedisSentinel {
     }
 }
 
-impl RedisServers for RedisCluster {
+impl Servers for RedisCluster {
     fn url(&self) -> String {
         self.url()
     }
@@ -70,5 +70,33 @@ impl RedisServers for RedisCluster {
     fn restart(&mut self) -> io::Result<()> {
         self.nodes.iter_mut().try_for_each(RedisServer::restart)?;
         self.wait_until_whole(3, 3)
+    }
+}
+
+impl Servers for PostgresServer {
+    fn url(&self) -> String {
+        self.url()
+    }
+
+    fn kill(&mut self) {
+        self.kill();
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.restart()
+    }
+}
+
+impl Servers for MariadbServer {
+    fn url(&self) -> String {
+        self.url()
+    }
+
+    fn kill(&mut self) {
+        self.kill();
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.restart()
     }
 }

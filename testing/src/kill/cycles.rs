@@ -4,16 +4,25 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use obsession_sled::SledStore;
-use testing::{Child, Random};
-
-use crate::ledger::{Found, Ledger, SURVIVORS};
-use crate::{Options, Outcome};
+use super::ledger::{Found, Ledger, SURVIVORS};
+use super::{Outcome, Victim};
+use crate::{Child, Random};
 
 /// How many kills a database lives through before a new one is begun.
 const CYCLES_EACH: u64 = 50;
 /// How often all of its sessions are looked at instead of those that were just written.
 const CHECK_ALL: u64 = 10;
+
+/// How often, by which chances, and whether of a store that acknowledges too early.
+#[derive(Clone, Copy, Debug)]
+pub struct Kills {
+    /// How many kills.
+    pub cycles: u64,
+    /// What repeats the chances of a run, though not the kernel's.
+    pub seed: u64,
+    /// Whether the child's store is to acknowledge before anything is on disk.
+    pub control: bool,
+}
 
 #[derive(Default)]
 struct Totals {
@@ -22,8 +31,14 @@ struct Totals {
     unopenable: u64,
 }
 
-/// How many kills left everything as it should be, and how many did not.
-pub(crate) async fn run(options: &Options) -> Outcome<(u64, u64)> {
+/// Has a child, this program with the argument `writer`, write until it is killed, again and again.
+///
+/// Says how many kills left everything as it should be, and how many did not.
+///
+/// # Errors
+///
+/// A child could not be started, or it said what it never should.
+pub async fn kill_while_it_writes<V: Victim>(options: &Kills) -> Outcome<(u64, u64)> {
     let mut random = Random::new(options.seed);
     let mut totals = Totals::default();
     let (mut passed, mut failed) = (0, 0);
@@ -48,13 +63,10 @@ pub(crate) async fn run(options: &Options) -> Outcome<(u64, u64)> {
             for line in child.kill()? {
                 totals.acknowledged += u64::from(ledger.note(&line)?);
             }
-            let store = match SledStore::open(folder.path().join("store")).await {
+            let store = match V::open(&folder.path().join("store"), false).await {
                 Ok(store) => store,
                 Err(error) => {
-                    eprintln!(
-                        "cycle {done}: {error}: {:?}",
-                        std::error::Error::source(&error)
-                    );
+                    eprintln!("cycle {done}: {error}: {:?}", error.source());
                     totals.unopenable += 1;
                     failed += 1;
                     break;
@@ -62,7 +74,7 @@ pub(crate) async fn run(options: &Options) -> Outcome<(u64, u64)> {
             };
             let all = n % CHECK_ALL == 0 || done == options.cycles;
             let found = ledger.check(&store, all).await?;
-            store.close().await?;
+            V::close(store).await?;
             if found.violations() == 0 {
                 passed += 1;
             } else {

@@ -11,11 +11,10 @@ use std::fs;
 use std::path::Path;
 
 use obsession_core::{Session, SessionId, SessionManager};
-use obsession_sled::SledStore;
-use testing::Random;
 
-use crate::Outcome;
-use crate::ledger::SURVIVORS;
+use super::ledger::SURVIVORS;
+use super::{Outcome, Victim};
+use crate::Random;
 
 const TASKS: usize = 4;
 /// How many sessions a task has at once.
@@ -28,14 +27,15 @@ struct Mine {
     subject: Option<String>,
 }
 
-pub(crate) async fn run(path: &Path, seed: u64, early: bool) -> Outcome {
+/// Writes to the store at `path`, and says so, until this process is killed.
+///
+/// # Errors
+///
+/// The store failed, which it should not.
+pub async fn write_until_killed<V: Victim>(path: &Path, seed: u64, early: bool) -> Outcome {
     // The output ends when the child does; a panic in a task must not go unnoticed.
     let mut survivors = read_survivors(&path.join(SURVIVORS))?;
-    let mut builder = SledStore::builder(path.join("store"));
-    if early {
-        builder = builder.answer_before_the_flush();
-    }
-    let manager = SessionManager::new(builder.open().await?);
+    let manager = SessionManager::new(V::open(&path.join("store"), early).await?);
     println!("ready");
     let mut tasks = Vec::new();
     for n in 0..TASKS {

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use obsession_core::{SessionId, SessionIndex, SessionKey, SessionManager};
-use obsession_sled::SledStore;
 
-use crate::Outcome;
+use super::Outcome;
 
 /// The file in which a child finds sessions to go on with.
-pub(crate) const SURVIVORS: &str = "survivors";
+pub(super) const SURVIVORS: &str = "survivors";
 /// How many dead tokens of a session are tried.
 const DEAD: usize = 3;
 
@@ -34,25 +33,25 @@ struct Entry {
 
 /// All sessions of one database.
 #[derive(Default)]
-pub(crate) struct Ledger(BTreeMap<SessionKey, Entry>);
+pub(super) struct Ledger(BTreeMap<SessionKey, Entry>);
 
 #[derive(Default)]
-pub(crate) struct Found {
-    pub(crate) checked: u64,
-    pub(crate) lost: u64,
-    pub(crate) wrong_tokens: u64,
-    pub(crate) mismatches: u64,
+pub(super) struct Found {
+    pub(super) checked: u64,
+    pub(super) lost: u64,
+    pub(super) wrong_tokens: u64,
+    pub(super) mismatches: u64,
 }
 
 impl Found {
-    pub(crate) fn violations(&self) -> u64 {
+    pub(super) fn violations(&self) -> u64 {
         self.lost + self.wrong_tokens + self.mismatches
     }
 }
 
 impl Ledger {
     /// Takes down one line, and says whether it was an acknowledgement.
-    pub(crate) fn note(&mut self, line: &str) -> Outcome<bool> {
+    pub(super) fn note(&mut self, line: &str) -> Outcome<bool> {
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["put", token, n, subject] => {
                 let id: SessionId = token.parse()?;
@@ -84,7 +83,11 @@ impl Ledger {
 
     /// Compares with the store; what it has is what the next check expects. `all` also looks at
     /// sessions that nobody has spoken of since the last time.
-    pub(crate) async fn check(&mut self, store: &SledStore, all: bool) -> Outcome<Found> {
+    pub(super) async fn check(
+        &mut self,
+        store: &(impl SessionIndex + Clone),
+        all: bool,
+    ) -> Outcome<Found> {
         let manager = SessionManager::new(store.clone());
         let mut found = Found::default();
         for entry in self.0.values_mut().filter(|entry| all || entry.changed) {
@@ -96,7 +99,7 @@ impl Ledger {
     }
 
     /// Lines for a child, with `count` of the living.
-    pub(crate) fn survivors(&self, count: usize) -> String {
+    pub(super) fn survivors(&self, count: usize) -> String {
         let living = self
             .0
             .values()
@@ -108,7 +111,7 @@ impl Ledger {
         living.take(count).map(line).collect()
     }
 
-    async fn check_indexes(&self, store: &SledStore, found: &mut Found) -> Outcome {
+    async fn check_indexes(&self, store: &impl SessionIndex, found: &mut Found) -> Outcome {
         let mut living = BTreeSet::new();
         let mut of = BTreeMap::<String, BTreeSet<SessionKey>>::new();
         for (key, entry) in &self.0 {

@@ -1,0 +1,33 @@
+#![doc = include_str!("../README.md")]
+
+mod answers;
+mod batch;
+mod builder;
+mod call;
+mod dialect;
+mod driver;
+mod error;
+mod index;
+mod lane;
+mod migrate;
+#[cfg(feature = "mysql")]
+mod mysql;
+mod names;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod store;
+mod worker;
+mod write;
+
+pub use builder::SqlStoreBuilder;
+pub use error::{CallError, ConnectError, FailureKind};
+#[cfg(feature = "mysql")]
+pub use mysql::{MySql, MySqlStore};
+#[cfg(feature = "postgres")]
+pub use postgres::{Postgres, PostgresStore, Statements, SynchronousCommit};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Sqlite, SqliteStore, Synchronous};
+pub use sqlx;
+pub use store::SqlStore;

@@ -1,0 +1,18 @@
+//! SQLite, as far as the suite of obsession-core does not see it.
+
+#![cfg(feature = "sqlite")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod cancel;
+mod cleanup;
+mod faults;
+mod file;
+mod gathering;
+mod migrate;
+mod open;
+mod records;
