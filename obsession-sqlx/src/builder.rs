@@ -25,6 +25,12 @@ impl<D: Dialect> From<&str> for Source<D> {
     }
 }
 
+impl<D: Dialect> From<String> for Source<D> {
+    fn from(url: String) -> Self {
+        Self::from(&*url)
+    }
+}
+
 /// Configures a [`SqlStore`].
 #[must_use]
 pub struct SqlStoreBuilder<D: Dialect> {
