@@ -43,24 +43,21 @@ pub async fn neighbour_may_have_the_same_key<S: SessionStore>(at: Fixture<S>) {
 /// Isolation: cleanup of one takes nothing of the other.
 pub async fn neighbour_is_not_cleaned_up<S: SessionStore>(at: Fixture<S>) {
     let other = at.neighbour();
-    let soon = at.time.soon();
     let mut live = Vec::new();
     for n in 0..6 {
-        let record = Record {
+        let twin = at.record();
+        let created = other.create(&twin).await.expect("create");
+        assert_eq!(created, Create::Created, "{n}");
+        live.push(twin);
+    }
+    let soon = at.time.soon();
+    for twin in &live {
+        at.create(&Record {
+            key: twin.key,
             expires_at: soon,
             ..at.record()
-        };
-        at.create(&record).await;
-        let twin = Record {
-            key: record.key,
-            ..at.record()
-        };
-        assert_eq!(
-            other.create(&twin).await.expect("create"),
-            Create::Created,
-            "{n}"
-        );
-        live.push(twin);
+        })
+        .await;
     }
     at.time.reach(soon).await;
     at.assert_removed(at.cleanup().await, 6);
