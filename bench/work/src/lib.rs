@@ -1,5 +1,11 @@
 //! What is measured, and how: the same for every library, and in every process.
 
+#[cfg(feature = "ours")]
+mod ours;
+mod remote;
+#[cfg(feature = "tower")]
+mod tower;
+
 use std::collections::hash_map::RandomState;
 use std::error::Error;
 use std::hash::{BuildHasher, Hasher};
@@ -7,7 +13,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+#[cfg(feature = "ours")]
+pub use ours::Ours;
+pub use remote::{Remote, serve};
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "tower")]
+pub use tower::Tower;
 
 pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -52,6 +63,13 @@ pub struct Round {
     pub p999: f64,
 }
 
+/// What can be measured: in this process or in another one.
+#[async_trait]
+pub trait Contestant: Send {
+    /// So many clients at once, each one request after the other, each of any session.
+    async fn round(&mut self, kind: Kind, tasks: usize, time: Duration) -> Outcome<Round>;
+}
+
 /// A library, and the clients of its sessions.
 pub struct Subject {
     library: Arc<dyn Library>,
@@ -60,7 +78,8 @@ pub struct Subject {
 
 impl Subject {
     /// Makes the sessions, and sees that they are there.
-    pub async fn new(library: Arc<dyn Library>) -> Outcome<Self> {
+    pub async fn new(library: impl Library) -> Outcome<Self> {
+        let library: Arc<dyn Library> = Arc::new(library);
         let values = Arc::new(values());
         let tasks: Vec<_> = (0..50)
             .map(|_| {
@@ -85,9 +104,11 @@ impl Subject {
         let ids = ids.into();
         Ok(Self { library, ids })
     }
+}
 
-    /// So many clients at once, each one request after the other, each of any session.
-    pub async fn round(&self, kind: Kind, tasks: usize, time: Duration) -> Outcome<Round> {
+#[async_trait]
+impl Contestant for Subject {
+    async fn round(&mut self, kind: Kind, tasks: usize, time: Duration) -> Outcome<Round> {
         let start = Instant::now();
         let tasks: Vec<_> = (0..tasks)
             .map(|_| {

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use crate::{Library, Outcome};
 use async_trait::async_trait;
 use tower_sessions::session::Id;
 use tower_sessions::{Expiry, Session, SessionStore};
-use work::{Library, Outcome};
 
 /// The sessions last as long as ours, which is two weeks without use.
 const EXPIRY: Expiry = Expiry::OnInactivity(time::Duration::days(14));
 
-pub(crate) struct Tower<S>(Arc<S>);
+pub struct Tower<S>(Arc<S>);
 
 impl<S: SessionStore> Tower<S> {
-    pub(crate) fn new(store: S) -> Self {
+    pub fn new(store: S) -> Self {
         Self(Arc::new(store))
     }
 

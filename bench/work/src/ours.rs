@@ -1,10 +1,16 @@
 //! This library.
 
+use crate::{Library, Outcome};
 use async_trait::async_trait;
-use obsession_core::{SessionId, SessionManager};
-use work::{Library, Outcome};
+use obsession_core::{SessionId, SessionManager, SessionStore};
 
-pub(crate) struct Ours(pub(crate) SessionManager);
+pub struct Ours(SessionManager);
+
+impl Ours {
+    pub fn new(store: impl SessionStore) -> Self {
+        Self(SessionManager::builder(store).build())
+    }
+}
 
 #[async_trait]
 impl Library for Ours {

@@ -1,0 +1,21 @@
+//! tower-sessions on SQLite with the same safety: a write-ahead log and `synchronous=FULL`.
+
+use tower_sessions_sqlx_store::SqliteStore;
+use tower_sessions_sqlx_store::sqlx::SqlitePool;
+use tower_sessions_sqlx_store::sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous,
+};
+use work::{Outcome, Subject, Tower, serve};
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let path = std::env::args().nth(1).ok_or("the path of the file?")?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    let store = SqliteStore::new(SqlitePool::connect_with(options).await?);
+    store.migrate().await?;
+    serve(Subject::new(Tower::new(store)).await?).await
+}
