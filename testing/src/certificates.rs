@@ -46,6 +46,18 @@ impl Certificates {
         self.file("ca")
     }
 
+    /// The server's certificate.
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        self.file("cert")
+    }
+
+    /// The server's key.
+    #[must_use]
+    pub fn key(&self) -> PathBuf {
+        self.file("key")
+    }
+
     /// What has a Redis server use them. It asks nobody else for a certificate.
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         let path = |name| self.file(name).to_string_lossy().into_owned();

@@ -1,11 +1,13 @@
 //! A Postgres server that is thrown away.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
+use crate::Certificates;
 use crate::account::{Account, find_program};
 use crate::daemon::{Daemon, on_a_free_port};
 use crate::template::{Template, run};
@@ -40,10 +42,23 @@ impl PostgresServer {
     ///
     /// Postgres is not installed, or does not start.
     pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
-        on_a_free_port(|port| Self::start_on(port, settings))
+        on_a_free_port(|port| Self::start_on(port, settings, None))
     }
 
-    fn start_on(port: u16, settings: &[(&str, &str)]) -> io::Result<Self> {
+    /// The same, of a server that speaks TLS as well.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn start_tls(settings: &[(&str, &str)], certificates: &Certificates) -> io::Result<Self> {
+        on_a_free_port(|port| Self::start_on(port, settings, Some(certificates)))
+    }
+
+    fn start_on(
+        port: u16,
+        settings: &[(&str, &str)],
+        tls: Option<&Certificates>,
+    ) -> io::Result<Self> {
         let account = Account::choose(&["postgres", "nobody"])?;
         let find = |name| find_program(name, &FOLDERS, PACKAGE);
         let (initdb, postgres, psql) = (find("initdb")?, find("postgres")?, find("psql")?);
@@ -67,6 +82,19 @@ impl PostgresServer {
         ];
         for (name, value) in own.iter().chain(settings) {
             command.extend(["-c".into(), format!("{name}={value}").into()]);
+        }
+        if let Some(tls) = tls {
+            // It wants a key that is its own and nobody else's to read.
+            for (setting, from) in [
+                ("ssl_cert_file", tls.certificate()),
+                ("ssl_key_file", tls.key()),
+            ] {
+                let own = daemon.folder().join(setting);
+                fs::copy(from, &own)?;
+                account.give(&own)?;
+                command.extend(["-c".into(), format!("{setting}={}", own.display()).into()]);
+            }
+            command.extend(["-c".into(), "ssl=on".into()]);
         }
         let mut server = Self {
             daemon,

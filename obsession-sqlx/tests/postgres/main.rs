@@ -24,6 +24,8 @@ mod locks;
 mod migration;
 mod round_trips;
 mod settings;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::sync::LazyLock;
 use std::time::Duration;
