@@ -6,13 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, VARY};
 use http::{Response, StatusCode};
 use obsession_core::{ClientAction, Error, Session};
 use pin_project_lite::pin_project;
 
 use crate::body::SessionBody;
-use crate::service::Shared;
+use crate::layer::Shared;
+use crate::tell::{refuse, tell};
 
 pin_project! {
     /// The answer to one request: the inner service's, with its session saved.
@@ -116,82 +116,6 @@ fn finish(session: &Session, keep: bool) -> Pin<Box<dyn Future<Output = Outcome>
         // Without tokio, which a store in memory can do without, the response's own future does it.
         Err(_) => Box::pin(finish),
     }
-}
-
-fn tell<R>(
-    mut response: Response<R>,
-    action: ClientAction,
-    session: &Session,
-    shared: &Shared,
-) -> Response<SessionBody<R>> {
-    set_cookie(response.headers_mut(), action, shared);
-    if session.activity().looked && !varies_by_cookie(response.headers()) {
-        response
-            .headers_mut()
-            .append(VARY, HeaderValue::from_static("cookie"));
-    }
-    response.map(SessionBody::new)
-}
-
-/// The answer where the session could not be finished. The client is told what an earlier save has
-/// done all the same: were it not, it would be left with a token that is dead.
-fn refuse<R>(head: Response<()>, session: &Session, shared: &Shared) -> Response<SessionBody<R>> {
-    let mut response = head.map(|()| SessionBody::empty());
-    set_cookie(response.headers_mut(), session.acknowledged(), shared);
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn set_cookie(headers: &mut HeaderMap, action: ClientAction, shared: &Shared) {
-    let cookie = match action {
-        ClientAction::Keep => return,
-        ClientAction::Set { id, max_age } => shared.cookie.set(&id, max_age),
-        ClientAction::Clear => shared.cookie.clear(),
-    };
-    replace_cookie(headers, shared.cookie.name(), cookie);
-    if !has_directive(headers, "no-store") {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-}
-
-/// Adds `cookie` in the place of any other of its name (RFC 6265bis 4.1.1: one a response).
-fn replace_cookie(headers: &mut HeaderMap, name: &str, cookie: HeaderValue) {
-    let ours = |value: &HeaderValue| crate::cookie::sets(value, name);
-    if headers.get_all(SET_COOKIE).iter().any(ours) {
-        let values: Vec<_> = headers.get_all(SET_COOKIE).iter().cloned().collect();
-        headers.remove(SET_COOKIE);
-        for value in values.into_iter().filter(|value| !ours(value)) {
-            headers.append(SET_COOKIE, value);
-        }
-    }
-    headers.append(SET_COOKIE, cookie);
-}
-
-fn has_directive(headers: &HeaderMap, directive: &str) -> bool {
-    headers
-        .get_all(CACHE_CONTROL)
-        .iter()
-        .any(|value| lists(value, directive))
-        && !headers
-            .get_all(CACHE_CONTROL)
-            .iter()
-            .any(|value| lists(value, "public"))
-}
-
-fn varies_by_cookie(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(VARY)
-        .iter()
-        .any(|value| lists(value, "cookie") || lists(value, "*"))
-}
-
-fn lists(value: &HeaderValue, member: &str) -> bool {
-    value
-        .as_bytes()
-        .split(|b| *b == b',')
-        .any(|part| part.trim_ascii().eq_ignore_ascii_case(member.as_bytes()))
 }
 
 impl<F, R> fmt::Debug for SessionFuture<F, R> {

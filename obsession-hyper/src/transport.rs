@@ -7,8 +7,8 @@ use std::time::Duration;
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use obsession_core::{IdSource, Presented};
 
+use crate::layer::Shared;
 use crate::reader;
-use crate::service::Shared;
 
 /// The Cookie lines of a request, unread.
 pub(crate) struct CookieHeaders {
