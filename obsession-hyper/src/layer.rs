@@ -82,12 +82,17 @@ impl<S> tower_layer::Layer<S> for SessionLayer {
 
 fn default_answer(error: &Error) -> Response<()> {
     let mut response = Response::new(());
-    *response.status_mut() = match error {
-        Error::Store(_) | Error::Random(_) => StatusCode::SERVICE_UNAVAILABLE,
-        Error::Conflict => StatusCode::CONFLICT,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
+    *response.status_mut() = status_of(error);
     response
+}
+
+/// The status that says what went wrong, where nobody has another.
+pub(crate) fn status_of(error: &Error) -> StatusCode {
+    match error {
+        Error::Store(_) | Error::Random(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Conflict | Error::Ended => StatusCode::CONFLICT,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 impl fmt::Debug for SessionLayer {

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "axum")]
+mod axum;
 mod body;
 mod cookie;
 mod future;
@@ -9,6 +11,8 @@ mod service;
 mod tell;
 mod transport;
 
+#[cfg(feature = "axum")]
+pub use axum::{CurrentSession, SessionEntry, SessionRejection, Value};
 pub use body::SessionBody;
 pub use cookie::{Cookie, CookieBuilder, CookieError, SameSite};
 pub use future::SessionFuture;
