@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Response, StatusCode};
@@ -11,8 +10,7 @@ use obsession_core::{ClientAction, Error, Session};
 use pin_project_lite::pin_project;
 
 use crate::body::SessionBody;
-use crate::layer::Shared;
-use crate::tell::{refuse, tell};
+use crate::tell::Teller;
 
 pin_project! {
     /// The answer to one request: the inner service's, with its session saved.
@@ -20,7 +18,7 @@ pin_project! {
         #[pin]
         inner: F,
         session: Session,
-        shared: Arc<Shared>,
+        teller: Teller,
         // Boxed, since most requests never come here.
         finishing: Option<Box<Finishing<R>>>,
     }
@@ -37,11 +35,11 @@ enum Outcome {
 }
 
 impl<F, R> SessionFuture<F, R> {
-    pub(crate) fn new(inner: F, session: Session, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(inner: F, session: Session, teller: Teller) -> Self {
         Self {
             inner,
             session,
-            shared,
+            teller,
             finishing: None,
         }
     }
@@ -63,7 +61,7 @@ where
             let finished = this.session.try_finish(keep);
             let response = match (answer, finished) {
                 (Ok(response), Some(action)) => {
-                    return Poll::Ready(Ok(tell(response, action, this.session, this.shared)));
+                    return Poll::Ready(Ok(this.teller.tell(response, &action, this.session)));
                 }
                 (Err(error), Some(_)) => return Poll::Ready(Err(error)),
                 (Err(error), None) => {
@@ -85,20 +83,19 @@ where
         };
         Poll::Ready(Ok(match outcome {
             Outcome::Done(Ok(action)) => {
-                tell(finishing.response, action, this.session, this.shared)
+                this.teller.tell(finishing.response, &action, this.session)
             }
             Outcome::Done(Err(error)) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "session not saved"
                 );
-                let head = (this.shared.on_failure)(&error);
-                refuse(head, this.session, this.shared)
+                this.teller.refuse(this.teller.failed(&error), this.session)
             }
             Outcome::Panicked => {
                 let mut response = Response::new(());
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                refuse(response, this.session, this.shared)
+                this.teller.refuse(response, this.session)
             }
         }))
     }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{Response, StatusCode};
-use obsession_core::{Error, SessionManager};
+use http::{Extensions, Response, StatusCode};
+use obsession_core::{Error, Session, SessionManager};
 
-use crate::cookie::Cookie;
 use crate::service::SessionService;
+use crate::transport::Transport;
 
 /// Puts sessions around services: a [`SessionService`] waiting for its inner one.
 ///
@@ -29,21 +29,25 @@ pub struct SessionLayer {
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) manager: SessionManager,
-    pub(crate) cookie: Cookie,
+    pub(crate) transport: Transport,
     pub(crate) on_failure: Arc<OnFailure>,
+    pub(crate) give: Arc<Give>,
 }
 
+type Give = dyn Fn(Session, &mut Extensions) + Send + Sync;
 type OnFailure = dyn Fn(&Error) -> Response<()> + Send + Sync;
 
 impl SessionLayer {
-    /// Sessions of `manager`, carried by `cookie`.
+    /// Sessions of `manager`, whose ids travel by `transport`. A [`Cookie`](crate::Cookie) is a
+    /// transport.
     #[must_use]
-    pub fn new(manager: SessionManager, cookie: Cookie) -> Self {
+    pub fn new(manager: SessionManager, transport: impl Into<Transport>) -> Self {
         Self {
             shared: Arc::new(Shared {
                 manager,
-                cookie,
+                transport: transport.into(),
                 on_failure: Arc::new(default_answer),
+                give: Arc::new(give),
             }),
         }
     }
@@ -59,6 +63,40 @@ impl SessionLayer {
         answer: impl Fn(&Error) -> Response<()> + Send + Sync + 'static,
     ) -> Self {
         Arc::make_mut(&mut self.shared).on_failure = Arc::new(answer);
+        self
+    }
+
+    /// Gives handlers what `wrap` makes of the session, in the place of a [`Session`].
+    ///
+    /// For two independent sessions in one request: each layer has a cookie of its own name, and
+    /// one of them hands out a type of its own. Tell their managers apart by
+    /// [`realm`](obsession_core::SessionManagerBuilder::realm) where they share a store.
+    ///
+    /// ```
+    /// use obsession_core::{MemoryStore, Session, SessionManager};
+    /// use obsession_hyper::{Cookie, SessionLayer};
+    ///
+    /// /// In the extensions of requests, beside the [`Session`] of the site.
+    /// #[derive(Clone)]
+    /// struct AdminSession(Session);
+    ///
+    /// let site = SessionLayer::new(SessionManager::new(MemoryStore::new()), Cookie::default());
+    /// let admin = Cookie::builder("__Host-admin").build()?;
+    /// let admins = SessionLayer::new(SessionManager::new(MemoryStore::new()), admin)
+    ///     .give(AdminSession);
+    /// let both = admins.layer(site.layer("a service"));
+    /// # let _ = both;
+    /// # Ok::<(), obsession_hyper::CookieError>(())
+    /// ```
+    #[must_use]
+    pub fn give<T: Clone + Send + Sync + 'static>(
+        mut self,
+        wrap: impl Fn(Session) -> T + Send + Sync + 'static,
+    ) -> Self {
+        let give = move |session, extensions: &mut Extensions| {
+            extensions.insert(wrap(session));
+        };
+        Arc::make_mut(&mut self.shared).give = Arc::new(give);
         self
     }
 
@@ -80,6 +118,10 @@ impl<S> tower_layer::Layer<S> for SessionLayer {
     }
 }
 
+fn give(session: Session, extensions: &mut Extensions) {
+    extensions.insert(session);
+}
+
 fn default_answer(error: &Error) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = status_of(error);
@@ -99,7 +141,7 @@ impl fmt::Debug for SessionLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionLayer")
             .field("manager", &self.shared.manager)
-            .field("cookie", &self.shared.cookie)
+            .field("transport", &self.shared.transport)
             .finish_non_exhaustive()
     }
 }

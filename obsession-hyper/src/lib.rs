@@ -8,6 +8,7 @@ mod future;
 mod layer;
 mod reader;
 mod service;
+mod source;
 mod tell;
 mod transport;
 
@@ -18,3 +19,4 @@ pub use cookie::{Cookie, CookieBuilder, CookieError, SameSite};
 pub use future::SessionFuture;
 pub use layer::SessionLayer;
 pub use service::SessionService;
+pub use transport::{IdTransport, ReservedHeader, Transport};

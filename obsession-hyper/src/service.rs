@@ -6,10 +6,11 @@ use http::{Request, Response};
 use obsession_core::{Error, Session, SessionManager};
 
 use crate::body::SessionBody;
-use crate::cookie::Cookie;
 use crate::future::SessionFuture;
 use crate::layer::SessionLayer;
-use crate::transport::CookieHeaders;
+use crate::source::RequestSource;
+use crate::tell::Teller;
+use crate::transport::Transport;
 
 /// A service that puts a [`Session`] into the extensions of every request, saves it before the
 /// response head is sent, and sends the cookie when there is news.
@@ -33,8 +34,11 @@ use crate::transport::CookieHeaders;
 /// what it had not saved itself is dropped. Saving runs on a task of its own, so a client that
 /// disconnects does not cut it in half.
 ///
-/// A response with our cookie says `Cache-Control: no-store` (RFC 9111 5.2.2.5), and one that
-/// looked at the session says `Vary: Cookie`.
+/// Where the id travels by another [`Transport`], what is said of the cookie holds for that.
+///
+/// A response with our cookie says `Cache-Control: no-store` (RFC 9111 5.2.2.5), whatever the handler
+/// said that is less, and one that looked at the session says `Vary: Cookie`, or names the header
+/// that was read. In the request that the inner service sees, these lines are marked as sensitive.
 #[derive(Clone, Debug)]
 pub struct SessionService<S> {
     pub(crate) inner: S,
@@ -42,9 +46,10 @@ pub struct SessionService<S> {
 }
 
 impl<S> SessionService<S> {
-    /// Puts sessions of `manager`, carried by `cookie`, around `inner`.
-    pub fn new(inner: S, manager: SessionManager, cookie: Cookie) -> Self {
-        SessionLayer::new(manager, cookie).layer(inner)
+    /// Puts sessions of `manager`, whose ids travel by `transport`, around `inner`. A
+    /// [`Cookie`](crate::Cookie) is a transport.
+    pub fn new(inner: S, manager: SessionManager, transport: impl Into<Transport>) -> Self {
+        SessionLayer::new(manager, transport).layer(inner)
     }
 
     /// The answer to a request whose changes could not be saved:
@@ -61,12 +66,14 @@ impl<S> SessionService<S> {
     }
 
     /// Opens the session of `request` and puts it there.
-    fn open<B>(&self, request: &mut Request<B>) -> Session {
+    fn open<B>(&self, request: Request<B>) -> (Request<B>, Session, Teller) {
         let shared = &self.layer.shared;
-        let source = CookieHeaders::new(request.headers(), Arc::clone(shared));
+        let (mut head, body) = request.into_parts();
+        let source = RequestSource::new(&mut head, shared);
+        let teller = Teller::new(source.came_by(), Arc::clone(shared));
         let session = shared.manager.open_with(source);
-        request.extensions_mut().insert(session.clone());
-        session
+        (shared.give)(session.clone(), &mut head.extensions);
+        (Request::from_parts(head, body), session, teller)
     }
 }
 
@@ -78,10 +85,9 @@ where
     type Error = S::Error;
     type Future = SessionFuture<S::Future, R>;
 
-    fn call(&self, mut request: Request<B>) -> Self::Future {
-        let session = self.open(&mut request);
-        let shared = Arc::clone(&self.layer.shared);
-        SessionFuture::new(self.inner.call(request), session, shared)
+    fn call(&self, request: Request<B>) -> Self::Future {
+        let (request, session, teller) = self.open(request);
+        SessionFuture::new(self.inner.call(request), session, teller)
     }
 }
 
@@ -103,9 +109,8 @@ where
 
     /// Calls the inner service here and now, so that it is the one which said that it is ready: a
     /// clone that a future took along would not have.
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let session = self.open(&mut request);
-        let shared = Arc::clone(&self.layer.shared);
-        SessionFuture::new(self.inner.call(request), session, shared)
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (request, session, teller) = self.open(request);
+        SessionFuture::new(self.inner.call(request), session, teller)
     }
 }

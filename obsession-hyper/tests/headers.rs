@@ -52,6 +52,10 @@ async fn a_cookie_comes_with_no_store_and_never_with_public() {
             (Some("no-store, public"), "no-store"),
             (Some("no-store, max-age=0"), "no-store, max-age=0"),
             (Some("No-Store"), "No-Store"),
+            (Some("private, no-store"), "private, no-store"),
+            (Some("no-store, s-maxage=60"), "no-store"),
+            (Some("private=\"a, no-store, b\""), "no-store"),
+            (Some("a=\"\\\", no-store"), "no-store"),
         ] {
             let service = site(&manager, move |session: Session| async move {
                 session.insert("n", &1).unwrap();
@@ -65,6 +69,29 @@ async fn a_cookie_comes_with_no_store_and_never_with_public() {
                 [sent],
                 "{status} {handler:?}"
             );
+        }
+    }
+}
+
+/// Caches that honour these do not look at Cache-Control (RFC 9213 2.2).
+#[tokio::test]
+async fn what_is_meant_for_some_caches_alone_does_not_let_them_keep_a_cookie() {
+    let (_, manager) = seen();
+    for name in ["cdn-cache-control", "surrogate-control"] {
+        for changes in [true, false] {
+            let service = site(&manager, move |session: Session| async move {
+                if changes {
+                    session.insert("n", &1).unwrap();
+                }
+                let mut answer = ok();
+                let long = HeaderValue::from_static("max-age=600");
+                answer.headers_mut().insert(name, long);
+                answer
+            });
+            let answer = call(&service, None).await;
+            let sent = if changes { "no-store" } else { "max-age=600" };
+            assert_eq!(answer.headers()[name], sent);
+            assert_eq!(answer.headers().contains_key(CACHE_CONTROL), changes);
         }
     }
 }
