@@ -32,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) transport: Transport,
     pub(crate) on_failure: Arc<OnFailure>,
     pub(crate) give: Arc<Give>,
+    pub(crate) clear_site_data: bool,
 }
 
 type Give = dyn Fn(Session, &mut Extensions) + Send + Sync;
@@ -48,6 +49,7 @@ impl SessionLayer {
                 transport: transport.into(),
                 on_failure: Arc::new(default_answer),
                 give: Arc::new(give),
+                clear_site_data: false,
             }),
         }
     }
@@ -97,6 +99,15 @@ impl SessionLayer {
             extensions.insert(wrap(session));
         };
         Arc::make_mut(&mut self.shared).give = Arc::new(give);
+        self
+    }
+
+    /// Says `Clear-Site-Data: "cache", "storage"` wherever a client is told to forget its id, unless
+    /// the handler said something of its own (OWASP ASVS 5.0 14.3.1). It reaches browsers over TLS
+    /// alone, and can make them slow to sign out.
+    #[must_use]
+    pub fn clear_site_data(mut self) -> Self {
+        Arc::make_mut(&mut self.shared).clear_site_data = true;
         self
     }
 

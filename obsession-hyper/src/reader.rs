@@ -18,8 +18,9 @@ const MAX_PAIRS: usize = 1024;
 
 /// What is presented by `way` in `lines`, the values of all headers of the name that it reads.
 ///
-/// Two different values are one too many: with the prefix `__Host-` a browser can not hold two, so
-/// somebody has planted one, and the order says nothing about which (RFC 6265bis 4.2.2).
+/// Two different values are one too many, unless the cookie allows some: with the prefix `__Host-` a
+/// browser can not hold two, so somebody has planted one, and the order says nothing about which
+/// (RFC 6265bis 4.2.2).
 pub(crate) fn read<'a>(
     way: &Way,
     lines: impl Iterator<Item = &'a HeaderValue> + Clone,
@@ -31,9 +32,9 @@ pub(crate) fn read<'a>(
     }
     let lines = lines.map(HeaderValue::as_bytes);
     match way {
-        Way::Cookie(cookie) => only(cookies(cookie.name(), lines)),
-        Way::Bearer => only(lines.filter_map(bearer).map(Ok)),
-        Way::Header(_) => only(lines.map(trim).map(Ok)),
+        Way::Cookie(cookie) => one_of(cookies(cookie.name(), lines), cookie.lookups()),
+        Way::Bearer => one_of(lines.filter_map(bearer).map(Ok), 0),
+        Way::Header(_) => one_of(lines.map(trim).map(Ok), 0),
         // It reads by itself.
         Way::Custom(_) => Presented::Nothing,
     }
@@ -41,24 +42,41 @@ pub(crate) fn read<'a>(
 
 struct TooMany;
 
-/// The one id in `values`.
-fn only<'a>(values: impl Iterator<Item = Result<&'a [u8], TooMany>>) -> Presented {
+/// The one id in `values`, or the first `lookups` of several different ones.
+fn one_of<'a>(
+    values: impl Iterator<Item = Result<&'a [u8], TooMany>>,
+    lookups: usize,
+) -> Presented {
     let mut found: Option<&[u8]> = None;
+    let mut several: Option<Vec<SessionId>> = None;
     for value in values {
         let Ok(value) = value else {
             tracing::info!("the cookies are too many to be read");
             return Presented::Malformed;
         };
-        if found.is_some_and(|found| found != value) {
-            tracing::warn!("two different session ids were presented: neither is used");
+        let first = *found.get_or_insert(value);
+        if first == value {
+            continue;
+        }
+        if several.is_none() {
+            tracing::warn!(lookups, "different session ids were presented");
+        }
+        if lookups == 0 {
             return Presented::Ambiguous;
         }
-        found = Some(value);
+        let several = several.get_or_insert_with(|| SessionId::parse(first).into_iter().collect());
+        if let (true, Ok(id)) = (several.len() < lookups, SessionId::parse(value))
+            && !several.contains(&id)
+        {
+            several.push(id);
+        }
     }
-    match found.map(SessionId::parse) {
-        None => Presented::Nothing,
-        Some(Ok(id)) => Presented::Id(id),
-        Some(Err(_)) => Presented::Malformed,
+    match (several, found.map(SessionId::parse)) {
+        (Some(ids), _) if ids.is_empty() => Presented::Malformed,
+        (Some(ids), _) => Presented::Several(ids),
+        (None, None) => Presented::Nothing,
+        (None, Some(Ok(id))) => Presented::Id(id),
+        (None, Some(Err(_))) => Presented::Malformed,
     }
 }
 

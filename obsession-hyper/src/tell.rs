@@ -18,6 +18,7 @@ const TARGETED: [HeaderName; 2] = [
     HeaderName::from_static("cdn-cache-control"),
     HeaderName::from_static("surrogate-control"),
 ];
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Tells the client of one request.
@@ -78,6 +79,10 @@ impl Teller {
             Way::Bearer => return,
         }
         forbid_storing(&mut head.headers);
+        if self.shared.clear_site_data && *action == ClientAction::Clear {
+            let data = HeaderValue::from_static(r#""cache", "storage""#);
+            head.headers.entry(CLEAR_SITE_DATA).or_insert(data);
+        }
     }
 
     /// Adds the request's headers that the answer depends on, and of which it does not yet say so.

@@ -21,7 +21,7 @@ use proptest::prelude::*;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[test]
-fn rules_are_checked_at_construction() {
+fn co_02_rules_are_checked_at_construction() {
     use CookieError::*;
     let long = "n".repeat(4096 - SessionId::LEN + 1);
     let table: Vec<(CookieBuilder, CookieError)> = vec![
@@ -177,7 +177,7 @@ async fn the_lines_are_these() {
 }
 
 #[tokio::test]
-async fn the_header_is_marked_sensitive_and_the_cookie_shows_no_token() {
+async fn co_06_the_header_is_marked_sensitive_and_shows_no_token() {
     let (_, manager) = seen();
     let id = stored(&manager).await;
     let service = common::site(&manager, |session| async move {

@@ -41,7 +41,7 @@ fn all(headers: &HeaderMap, name: http::HeaderName) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_cookie_comes_with_no_store_and_never_with_public() {
+async fn co_07_a_cookie_comes_with_no_store_and_never_with_public() {
     let (_, manager) = seen();
     for status in STATUS {
         for (handler, sent) in [
@@ -75,7 +75,7 @@ async fn a_cookie_comes_with_no_store_and_never_with_public() {
 
 /// Caches that honour these do not look at Cache-Control (RFC 9213 2.2).
 #[tokio::test]
-async fn what_is_meant_for_some_caches_alone_does_not_let_them_keep_a_cookie() {
+async fn co_07_what_is_meant_for_some_caches_alone_does_not_let_them_keep_a_cookie() {
     let (_, manager) = seen();
     for name in ["cdn-cache-control", "surrogate-control"] {
         for changes in [true, false] {
@@ -97,7 +97,7 @@ async fn what_is_meant_for_some_caches_alone_does_not_let_them_keep_a_cookie() {
 }
 
 #[tokio::test]
-async fn without_a_cookie_the_handlers_word_on_caching_stands() {
+async fn co_07_without_a_cookie_the_handlers_word_on_caching_stands() {
     let (_, manager) = seen();
     let id = stored(&manager).await;
     for status in STATUS {
@@ -119,7 +119,7 @@ async fn without_a_cookie_the_handlers_word_on_caching_stands() {
 }
 
 #[tokio::test]
-async fn vary_is_added_once() {
+async fn co_07_vary_is_added_once() {
     let (_, manager) = seen();
     let id = stored(&manager).await;
     for (handler, sent) in [
@@ -146,7 +146,7 @@ async fn vary_is_added_once() {
 }
 
 #[tokio::test]
-async fn at_most_one_cookie_of_our_name_and_others_as_they_were() {
+async fn co_03_at_most_one_cookie_of_our_name_and_others_as_they_were() {
     let (_, manager) = seen();
     let own = "__Host-id=mallory; Path=/; Secure";
     let others = [

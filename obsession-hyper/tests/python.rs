@@ -58,7 +58,7 @@ async fn a_session_that_vanishes_before_its_touch_is_no_failure() {
 /// Bug 11: a change after the response had begun was stored under an id that no client was ever
 /// sent, and a cycle then lost the session.
 #[tokio::test]
-async fn a_change_after_the_head_is_an_error_and_stores_nothing() {
+async fn lc_08_a_change_after_the_head_is_an_error_and_stores_nothing() {
     let (store, manager) = seen();
     let id = stored(&manager).await;
     store.calls();

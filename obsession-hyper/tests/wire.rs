@@ -121,7 +121,7 @@ async fn a_store_that_is_down_is_503_with_an_empty_body_where_the_session_is_cha
 /// A browser may split its cookies over many lines in HTTP/2 (RFC 9113 8.2.3), and some clients do
 /// so in HTTP/1.
 #[tokio::test]
-async fn a_cookie_is_found_in_every_line() {
+async fn ci_03_a_cookie_is_found_in_every_line() {
     for version in VERSIONS {
         let (_, mut client) = site(version).await;
         let answer = client.get("/count", None).await;
