@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
 pub(crate) mod log;
+pub(crate) mod random;
 pub(crate) mod wire;
 
 use std::convert::Infallible;
