@@ -71,8 +71,9 @@ impl SessionLayer {
     /// Gives handlers what `wrap` makes of the session, in the place of a [`Session`].
     ///
     /// For two independent sessions in one request: each layer has a cookie of its own name, and
-    /// one of them hands out a type of its own. Tell their managers apart by
-    /// [`realm`](obsession_core::SessionManagerBuilder::realm) where they share a store.
+    /// one of them hands out a type of its own, which in axum is an `Extension<AdminSession>`. Tell
+    /// their managers apart by [`realm`](obsession_core::SessionManagerBuilder::realm) where they
+    /// share a store.
     ///
     /// ```
     /// use obsession_core::{MemoryStore, Session, SessionManager};
