@@ -14,13 +14,13 @@ use std::sync::Arc;
 
 use common::wire::{Client, VERSIONS, Version, pair, serve};
 use common::{Seen, cookie_of, seen};
-use http::header::COOKIE;
+use http::header::{AUTHORIZATION, COOKIE};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use obsession_core::Session;
 use obsession_core::conformance::Fault;
-use obsession_hyper::{Cookie, SessionService};
+use obsession_hyper::{Cookie, SessionService, Transport};
 
 const CLEARED: &str = "__Host-id=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0";
 
@@ -132,5 +132,27 @@ async fn ci_03_a_cookie_is_found_in_every_line() {
             let answer = client.send("/read", &lines).await;
             assert_eq!(answer.body(), "Some(1)", "{version:?}, line {at}");
         }
+    }
+}
+
+/// A program and a browser with the same session: each is told in the way in which it came.
+#[tokio::test]
+async fn a_bearer_token_is_read_beside_a_cookie_and_never_becomes_one() {
+    for version in VERSIONS {
+        let (_, manager) = seen();
+        let transport = Transport::bearer().or(Cookie::default());
+        let address = serve(SessionService::new(service_fn(handle), manager, transport)).await;
+        let mut client = Client::connect(address, version).await;
+        let answer = client.get("/count", None).await;
+        assert_eq!(answer.headers()["vary"], "authorization", "{version:?}");
+        let cookie = pair(cookie_of(answer.headers()).unwrap()).to_owned();
+        let bearer = cookie.replace("__Host-id=", "Bearer ");
+        let bearer = [(AUTHORIZATION, bearer.as_str())];
+
+        let answer = client.send("/read", &bearer).await;
+        assert_eq!(answer.body(), "Some(1)");
+        let answer = client.send("/sign-in", &bearer).await;
+        assert_eq!(cookie_of(answer.headers()), None);
+        assert_eq!(client.get("/read", Some(&cookie)).await.body(), "None");
     }
 }
