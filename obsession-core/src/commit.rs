@@ -59,11 +59,35 @@ impl Session {
         }
         let presented = self.0.source.presented();
         self.state().presented = !matches!(presented, Presented::Nothing);
-        let Presented::Id(id) = presented else {
-            tracing::debug!(?presented, "no usable session id");
+        let mut others = Vec::new().into_iter();
+        let first = match presented {
+            Presented::Id(id) => Some(id),
+            Presented::Several(ids) => {
+                others = ids.into_iter();
+                others.next()
+            }
+            Presented::Nothing | Presented::Malformed | Presented::Ambiguous => {
+                tracing::debug!(?presented, "no usable session id");
+                None
+            }
+        };
+        let Some(mut id) = first else {
             return self.state().loaded(Base::Absent(Absent::NoId));
         };
-        let base = self.0.manager.shared.load(&id, until).await?;
+        let shared = &self.0.manager.shared;
+        let mut base = shared.load(&id, until).await?;
+        for other in others {
+            if matches!(base, Base::Live(_)) {
+                break;
+            }
+            let found = shared.load(&other, until).await?;
+            // Of what is not there it is remembered that one was replaced just now.
+            if matches!(found, Base::Live(_))
+                || !matches!(base, Base::Absent(Absent::Superseded { late: true }))
+            {
+                (id, base) = (other, found);
+            }
+        }
         let mut state = self.state();
         tracing::debug!(key = %id.key(), found = matches!(base, Base::Live(_)), "session loaded");
         state.activity.loaded = true;
