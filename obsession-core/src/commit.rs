@@ -11,11 +11,16 @@ use tokio::time::Instant;
 
 use crate::attempt::Attempt;
 use crate::changes::{Change, View};
+use crate::events::Event;
+use crate::failure::Failure;
 use crate::live::Live;
-use crate::manager::{LATE_STORE, bounded, within};
+use crate::manager::{LATE_STORE, within};
 use crate::session::Session;
 use crate::state::{Absent, Base, State};
-use crate::{Create, Delete, Effect, Error, Presented, Revision, SessionKey, StoreError, Update};
+use crate::{
+    Create, Delete, DropReason, Effect, EndReason, Error, Presented, Revision, SessionKey,
+    StoreCall, StoreError, Update,
+};
 
 /// How often changes are made again on a newer record before giving up.
 const REPLAYS: u32 = 32;
@@ -39,15 +44,37 @@ impl Session {
                 return Ok(());
             }
         }
-        let until = self.0.manager.until();
-        let _io = self.io(until).await?;
-        self.look_locked(until).await
+        let looked = async {
+            let work = self.work().await?;
+            self.look_locked(work.until).await
+        };
+        self.noted(looked.await)
     }
 
     /// Waits until no other clone of this handle talks to the store, as long as a call may take.
-    pub(crate) async fn io(&self, until: Instant) -> Result<MutexGuard<'_, ()>, Error> {
+    pub(crate) async fn work(&self) -> Result<Work<'_>, Error> {
+        let left = {
+            let (state, shared) = (self.state(), &self.0.manager.shared);
+            let counts = !state.head_sent;
+            counts.then(|| shared.request_deadline.saturating_sub(state.spent))
+        };
+        let until = self.0.manager.shared.until();
+        let until = left
+            .and_then(|left| Instant::now().checked_add(left))
+            .map_or(until, |end| until.min(end));
         let io = within(until, self.0.io.lock()).await;
-        io.ok_or_else(|| StoreError::not_applied(LATE_STORE).into())
+        Ok(Work {
+            until,
+            session: self,
+            began: Instant::now(),
+            _io: io.ok_or(StoreError::not_applied(LATE_STORE))?,
+        })
+    }
+
+    /// Notes how it went, for [`failure`](Session::failure).
+    fn noted<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        self.state().failure = Failure::of(&outcome);
+        outcome
     }
 
     async fn look_locked(&self, until: Instant) -> Result<(), Error> {
@@ -57,13 +84,19 @@ impl Session {
         if !matches!(self.state().base, Base::Unknown) {
             return Ok(());
         }
+        let shared = &self.0.manager.shared;
         let presented = self.0.source.presented();
         self.state().presented = !matches!(presented, Presented::Nothing);
         let Presented::Id(id) = presented else {
             tracing::debug!(?presented, "no usable session id");
+            match presented {
+                Presented::Malformed => shared.events.tell(|| Event::Malformed),
+                Presented::Ambiguous => shared.events.tell(|| Event::Duplicate),
+                Presented::Nothing | Presented::Id(_) => {}
+            }
             return self.state().loaded(Base::Absent(Absent::NoId));
         };
-        let base = self.0.manager.shared.load(&id, until).await?;
+        let base = shared.load(&id, until).await?;
         let mut state = self.state();
         tracing::debug!(key = %id.key(), found = matches!(base, Base::Live(_)), "session loaded");
         state.activity.loaded = true;
@@ -73,13 +106,17 @@ impl Session {
 
     pub(crate) async fn save_pending(&self) -> Result<(), Error> {
         let before = Pending::of(&self.state());
-        let until = self.0.manager.until();
-        let _io = self.io(until).await?;
+        let saved = self.save_all(before).await;
+        self.noted(saved)
+    }
+
+    async fn save_all(&self, before: Pending) -> Result<(), Error> {
+        let work = self.work().await?;
         if self.state().closed && Pending::of(&self.state()).any {
             return Err(Error::Closed);
         }
         let pushes = self.state().pushes;
-        let saved = self.write_locked(false, until).await;
+        let saved = self.write_locked(false, work.until).await;
         let mut state = self.state();
         if saved.is_ok() && before.any && state.drops != before.drops {
             // What this call was to save was dropped while it waited for another one.
@@ -99,10 +136,12 @@ impl Session {
     }
 
     pub(crate) async fn delete_now(&self) -> Result<(), Error> {
-        let until = self.0.manager.until();
-        let _io = self.io(until).await?;
-        self.look_locked(until).await?;
-        self.delete_locked(until).await
+        let deleted = async {
+            let work = self.work().await?;
+            self.look_locked(work.until).await?;
+            self.delete_locked(work.until).await
+        };
+        self.noted(deleted.await)
     }
 
     pub(crate) async fn write_locked(&self, renew: bool, until: Instant) -> Result<(), Error> {
@@ -121,6 +160,9 @@ impl Session {
                 Ok(Answer::Applied) => {
                     let mut state = self.state();
                     state.applied();
+                    if attempt.rings() {
+                        shared.watchers.ring(&attempt.live.record.key);
+                    }
                     // One that an earlier call began carries only what there was by then.
                     if !attempt.uncertain || state.log.is_empty() {
                         return Ok(());
@@ -135,7 +177,7 @@ impl Session {
                 }
                 Ok(Answer::Gone) => {
                     tracing::info!(key = %attempt.live.record.key, "changes dropped: the session was ended");
-                    return Err(self.state().ended());
+                    return Err(self.state().ended_at(shared.clock.now()));
                 }
                 Ok(Answer::Conflict(record)) => {
                     replays += 1;
@@ -184,7 +226,8 @@ impl Session {
     }
 
     async fn send(&self, attempt: &Attempt, until: Instant) -> Result<Answer, StoreError> {
-        let store = &self.0.manager.shared.store;
+        let shared = &self.0.manager.shared;
+        let store = &shared.store;
         let record = &attempt.live.record;
         // Until the answer is there, the fate of this attempt is unknown: this future may be
         // dropped at the await.
@@ -193,7 +236,8 @@ impl Session {
         }
         let late = StoreError::unknown(LATE_STORE);
         let answer = match attempt.expected {
-            None => bounded(until, store.create(record), late)
+            None => shared
+                .call(StoreCall::Create, until, store.create(record), late)
                 .await
                 .map(|answer| match answer {
                     Create::Created => Answer::Applied,
@@ -201,7 +245,8 @@ impl Session {
                 }),
             Some(expected) => {
                 let update = store.update(expected, record);
-                bounded(until, update, late)
+                shared
+                    .call(StoreCall::Update, until, update, late)
                     .await
                     .map(|answer| match answer {
                         Update::Updated => Answer::Applied,
@@ -231,6 +276,10 @@ impl Session {
             log: Vec::new(),
         };
         {
+            if attempt.rings() {
+                // It may have been applied, and then changed.
+                self.0.manager.shared.watchers.ring(&key);
+            }
             let mut state = self.state();
             state.conflict(&newer)?;
             state.activity.replays += 1;
@@ -274,7 +323,7 @@ impl Session {
                     return Ok(());
                 }
                 (Base::Ended, _) => {
-                    state.drop_changes();
+                    state.drop_changes(DropReason::Ended);
                     return Ok(());
                 }
             };
@@ -284,13 +333,17 @@ impl Session {
                 std::mem::replace(&mut state.base, Base::Deleting(live)),
             )
         };
-        let deleting = self.0.manager.shared.store.delete(&key);
-        let answer = bounded(until, deleting, StoreError::unknown(LATE_STORE)).await;
+        let shared = &self.0.manager.shared;
+        let deleting = shared.store.delete(&key);
+        let late = StoreError::unknown(LATE_STORE);
+        let answer = shared.call(StoreCall::Delete, until, deleting, late).await;
         let mut state = self.state();
         match answer {
             Ok(Delete::Deleted) => {
                 tracing::info!(%key, "session deleted");
+                shared.watchers.ring(&key);
                 state.activity.deleted = true;
+                state.tell(|| ended(key));
                 state.deleted();
                 Ok(())
             }
@@ -298,6 +351,11 @@ impl Session {
                 if matches!(before, Base::Live(_)) && !state.delete_in_doubt {
                     state.deleted_by_others();
                 } else {
+                    // Most likely by a try of this request whose answer was not seen.
+                    if state.delete_in_doubt {
+                        shared.watchers.ring(&key);
+                        state.tell(|| ended(key));
+                    }
                     state.deleted();
                 }
                 Ok(())
@@ -312,6 +370,25 @@ impl Session {
                 Err(error.into())
             }
         }
+    }
+}
+
+fn ended(key: SessionKey) -> Event {
+    let why = EndReason::Deleted;
+    Event::Ended { key, why }
+}
+
+/// The right to talk to the store for a session, and how long.
+pub(crate) struct Work<'a> {
+    pub(crate) until: Instant,
+    session: &'a Session,
+    began: Instant,
+    _io: MutexGuard<'a, ()>,
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        self.session.state().spent += self.began.elapsed();
     }
 }
 

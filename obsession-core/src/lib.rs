@@ -4,6 +4,7 @@
 mod activity;
 mod attempt;
 mod body;
+mod builder;
 mod changes;
 mod cleanup;
 mod clock;
@@ -15,6 +16,8 @@ mod commit;
 pub mod conformance;
 mod crc32;
 mod error;
+mod events;
+mod failure;
 mod file;
 mod finish;
 mod finite;
@@ -33,6 +36,8 @@ mod session;
 mod source;
 mod state;
 mod store;
+mod watch;
+mod watchers;
 // The links of the chapter lead to files where it is read as a file, and to items here: of two
 // definitions the first counts.
 #[cfg(any(doc, doctest))]
@@ -61,15 +66,17 @@ mod store;
 pub mod write_your_own_store {}
 
 pub use activity::{Activity, ClientAction};
+pub use builder::SessionManagerBuilder;
 pub use cleanup::Cleanup;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error::{Effect, Error, StoreError};
+pub use events::{DropReason, EndReason, Event, Events, StoreCall};
 pub use file::{FileStore, FileStoreBuilder, OpenError};
 pub use guard::ValueMut;
 pub use id::{InvalidId, SessionId, SessionKey};
 pub use info::SessionInfo;
 pub use lifetime::Lifetime;
-pub use manager::{SessionManager, SessionManagerBuilder, Unreadable};
+pub use manager::{SessionManager, Unreadable};
 pub use memory::{MemoryStore, MemoryStoreBuilder, WhenFull};
 pub use record::{Record, Revision};
 pub use row::CorruptRow;
@@ -77,6 +84,7 @@ pub use serializer::Serializer;
 pub use session::Session;
 pub use source::{IdSource, Presented};
 pub use store::{Create, Delete, ScanCursor, SessionIndex, SessionStore, Touch, Update};
+pub use watch::WatchEnd;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
