@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use crate::attempt::Attempt;
 use crate::changes::{Change, View};
 use crate::events::Event;
-use crate::failure::Failure;
 use crate::live::Live;
 use crate::manager::{LATE_STORE, within};
 use crate::session::Session;
@@ -51,32 +50,6 @@ impl Session {
         self.noted(looked.await)
     }
 
-    /// Waits until no other clone of this handle talks to the store, as long as a call may take.
-    pub(crate) async fn work(&self) -> Result<Work<'_>, Error> {
-        let left = {
-            let (state, shared) = (self.state(), &self.0.manager.shared);
-            let counts = !state.head_sent;
-            counts.then(|| shared.request_deadline.saturating_sub(state.spent))
-        };
-        let until = self.0.manager.shared.until();
-        let until = left
-            .and_then(|left| Instant::now().checked_add(left))
-            .map_or(until, |end| until.min(end));
-        let io = within(until, self.0.io.lock()).await;
-        Ok(Work {
-            until,
-            session: self,
-            began: Instant::now(),
-            _io: io.ok_or(StoreError::not_applied(LATE_STORE))?,
-        })
-    }
-
-    /// Notes how it went, for [`failure`](Session::failure).
-    fn noted<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
-        self.state().failure = Failure::of(&outcome);
-        outcome
-    }
-
     async fn look_locked(&self, until: Instant) -> Result<(), Error> {
         if matches!(self.state().base, Base::Deleting(_)) {
             return self.delete_locked(until).await;
@@ -87,16 +60,39 @@ impl Session {
         let shared = &self.0.manager.shared;
         let presented = self.0.source.presented();
         self.state().presented = !matches!(presented, Presented::Nothing);
-        let Presented::Id(id) = presented else {
-            tracing::debug!(?presented, "no usable session id");
-            match presented {
-                Presented::Malformed => shared.events.tell(|| Event::Malformed),
-                Presented::Ambiguous => shared.events.tell(|| Event::Duplicate),
-                Presented::Nothing | Presented::Id(_) => {}
+        let mut others = Vec::new().into_iter();
+        match presented {
+            Presented::Malformed => shared.events.tell(|| Event::Malformed),
+            Presented::Ambiguous | Presented::Several(_) => shared.events.tell(|| Event::Duplicate),
+            Presented::Nothing | Presented::Id(_) => {}
+        }
+        let first = match presented {
+            Presented::Id(id) => Some(id),
+            Presented::Several(ids) => {
+                others = ids.into_iter();
+                others.next()
             }
+            Presented::Nothing | Presented::Malformed | Presented::Ambiguous => {
+                tracing::debug!(?presented, "no usable session id");
+                None
+            }
+        };
+        let Some(mut id) = first else {
             return self.state().loaded(Base::Absent(Absent::NoId));
         };
-        let base = shared.load(&id, until).await?;
+        let mut base = shared.load(&id, until).await?;
+        for other in others {
+            if matches!(base, Base::Live(_)) {
+                break;
+            }
+            let found = shared.load(&other, until).await?;
+            // Of what is not there it is remembered that one was replaced just now.
+            if matches!(found, Base::Live(_))
+                || !matches!(base, Base::Absent(Absent::Superseded { late: true }))
+            {
+                (id, base) = (other, found);
+            }
+        }
         let mut state = self.state();
         tracing::debug!(key = %id.key(), found = matches!(base, Base::Live(_)), "session loaded");
         state.activity.loaded = true;
@@ -376,20 +372,6 @@ impl Session {
 fn ended(key: SessionKey) -> Event {
     let why = EndReason::Deleted;
     Event::Ended { key, why }
-}
-
-/// The right to talk to the store for a session, and how long.
-pub(crate) struct Work<'a> {
-    pub(crate) until: Instant,
-    session: &'a Session,
-    began: Instant,
-    _io: MutexGuard<'a, ()>,
-}
-
-impl Drop for Work<'_> {
-    fn drop(&mut self) {
-        self.session.state().spent += self.began.elapsed();
-    }
 }
 
 /// Whether there is something to write, and how often something was dropped so far.

@@ -38,6 +38,7 @@ mod state;
 mod store;
 mod watch;
 mod watchers;
+mod work;
 // The links of the chapter lead to files where it is read as a file, and to items here: of two
 // definitions the first counts.
 #[cfg(any(doc, doctest))]

@@ -16,6 +16,9 @@ pub enum Presented {
     Ambiguous,
     /// An id. Whether there is a session behind it is for the store to say.
     Id(SessionId),
+    /// Several ids, of which the first with a session behind it is used. Each may cost a load, so it
+    /// is for the transport to present few.
+    Several(Vec<SessionId>),
 }
 
 /// Where a session's id is read when it is first needed, and how long the client keeps it.

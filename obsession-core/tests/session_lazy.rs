@@ -166,6 +166,53 @@ async fn the_client_is_asked_once_and_not_before_the_first_look() {
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
+/// A client of whose cookies one is stale, for transports that allow it.
+#[tokio::test]
+async fn of_several_ids_the_first_with_a_session_is_used() {
+    #[derive(Debug)]
+    struct Many(Vec<SessionId>);
+
+    impl IdSource for Many {
+        fn presented(&self) -> Presented {
+            Presented::Several(self.0.clone())
+        }
+
+        fn max_age(&self) -> Option<Duration> {
+            None
+        }
+    }
+
+    let at = at();
+    let (one, two) = (at.stored().await, at.stored().await);
+    let missing: SessionId = "x".repeat(40).parse().unwrap();
+    let replaced = at.stored().await;
+    let session = at.open(&replaced);
+    session.cycle().unwrap();
+    session.save().await.unwrap();
+    at.store.calls();
+    for (ids, found, loads) in [
+        (vec![&one, &two], Some(&one), 1),
+        (vec![&missing, &two, &one], Some(&two), 2),
+        (vec![&replaced, &missing, &two], Some(&two), 3),
+        (vec![&missing], None, 1),
+        (vec![], None, 0),
+    ] {
+        let session = at
+            .manager
+            .open_with(Many(ids.into_iter().cloned().collect()));
+        assert_eq!(session.id().await.unwrap().as_ref(), found);
+        assert_eq!(at.store.calls(), vec!["load"; loads]);
+    }
+    // That one of them was replaced just now is not forgotten: this request starts no other session.
+    for ids in [vec![&replaced, &missing], vec![&missing, &replaced]] {
+        let session = at
+            .manager
+            .open_with(Many(ids.into_iter().cloned().collect()));
+        session.insert("a", &1).unwrap();
+        assert!(matches!(session.save().await, Err(Error::Ended)));
+    }
+}
+
 /// What `is_loaded` and `dirty` said, and more.
 #[tokio::test]
 async fn the_activity_says_what_was_done() {

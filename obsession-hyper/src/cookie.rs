@@ -45,6 +45,7 @@ pub struct Cookie {
     /// From `; Path` on, in the form in which it is sent.
     attributes: String,
     max_age: Option<Duration>,
+    lookups: u8,
 }
 
 impl Cookie {
@@ -59,6 +60,7 @@ impl Cookie {
             same_site: SameSite::Lax,
             partitioned: false,
             max_age: None,
+            lookups: 0,
         }
     }
 
@@ -80,6 +82,11 @@ impl Cookie {
     #[must_use]
     pub fn max_age(&self) -> Option<Duration> {
         self.max_age
+    }
+
+    /// How many of several different values of this name may be looked up.
+    pub(crate) fn lookups(&self) -> usize {
+        self.lookups.into()
     }
 
     /// The `Set-Cookie` value that gives the client `id`.
@@ -111,6 +118,7 @@ impl Cookie {
             attributes: builder.attributes(),
             name: builder.name,
             max_age: builder.max_age,
+            lookups: builder.lookups,
         }
     }
 }
@@ -144,6 +152,7 @@ pub struct CookieBuilder {
     same_site: SameSite,
     partitioned: bool,
     max_age: Option<Duration>,
+    lookups: u8,
 }
 
 impl CookieBuilder {
@@ -188,6 +197,19 @@ impl CookieBuilder {
     /// [`Lifetime`](obsession_core::Lifetime) all the same.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
+        self
+    }
+
+    /// What to do with a request that has several different values under this name. None of them is
+    /// used unless this is set: with the prefix `__Host-` no browser can hold two, so somebody has
+    /// planted one. Set to a number, the first values up to that many are looked up, and the first
+    /// with a session behind it is used.
+    ///
+    /// That is for cookies with a domain or a path, of which a browser may have kept an old one. It
+    /// lets whoever can set a cookie from a neighbouring host choose the session, so it is no good
+    /// where that matters.
+    pub fn duplicates(mut self, lookups: u8) -> Self {
+        self.lookups = lookups;
         self
     }
 

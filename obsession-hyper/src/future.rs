@@ -3,16 +3,14 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, VARY};
 use http::{Response, StatusCode};
 use obsession_core::{ClientAction, Error, Session};
 use pin_project_lite::pin_project;
 
 use crate::body::SessionBody;
-use crate::service::Shared;
+use crate::tell::Teller;
 
 pin_project! {
     /// The answer to one request: the inner service's, with its session saved.
@@ -20,7 +18,7 @@ pin_project! {
         #[pin]
         inner: F,
         session: Session,
-        shared: Arc<Shared>,
+        teller: Teller,
         // Boxed, since most requests never come here.
         finishing: Option<Box<Finishing<R>>>,
     }
@@ -37,11 +35,11 @@ enum Outcome {
 }
 
 impl<F, R> SessionFuture<F, R> {
-    pub(crate) fn new(inner: F, session: Session, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(inner: F, session: Session, teller: Teller) -> Self {
         Self {
             inner,
             session,
-            shared,
+            teller,
             finishing: None,
         }
     }
@@ -63,7 +61,7 @@ where
             let finished = this.session.try_finish(keep);
             let response = match (answer, finished) {
                 (Ok(response), Some(action)) => {
-                    return Poll::Ready(Ok(tell(response, action, this.session, this.shared)));
+                    return Poll::Ready(Ok(this.teller.tell(response, &action, this.session)));
                 }
                 (Err(error), Some(_)) => return Poll::Ready(Err(error)),
                 (Err(error), None) => {
@@ -85,20 +83,19 @@ where
         };
         Poll::Ready(Ok(match outcome {
             Outcome::Done(Ok(action)) => {
-                tell(finishing.response, action, this.session, this.shared)
+                this.teller.tell(finishing.response, &action, this.session)
             }
             Outcome::Done(Err(error)) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "session not saved"
                 );
-                let head = (this.shared.on_failure)(&error);
-                refuse(head, this.session, this.shared)
+                this.teller.refuse(this.teller.failed(&error), this.session)
             }
             Outcome::Panicked => {
                 let mut response = Response::new(());
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                refuse(response, this.session, this.shared)
+                this.teller.refuse(response, this.session)
             }
         }))
     }
@@ -116,82 +113,6 @@ fn finish(session: &Session, keep: bool) -> Pin<Box<dyn Future<Output = Outcome>
         // Without tokio, which a store in memory can do without, the response's own future does it.
         Err(_) => Box::pin(finish),
     }
-}
-
-fn tell<R>(
-    mut response: Response<R>,
-    action: ClientAction,
-    session: &Session,
-    shared: &Shared,
-) -> Response<SessionBody<R>> {
-    set_cookie(response.headers_mut(), action, shared);
-    if session.activity().looked && !varies_by_cookie(response.headers()) {
-        response
-            .headers_mut()
-            .append(VARY, HeaderValue::from_static("cookie"));
-    }
-    response.map(SessionBody::new)
-}
-
-/// The answer where the session could not be finished. The client is told what an earlier save has
-/// done all the same: were it not, it would be left with a token that is dead.
-fn refuse<R>(head: Response<()>, session: &Session, shared: &Shared) -> Response<SessionBody<R>> {
-    let mut response = head.map(|()| SessionBody::empty());
-    set_cookie(response.headers_mut(), session.acknowledged(), shared);
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn set_cookie(headers: &mut HeaderMap, action: ClientAction, shared: &Shared) {
-    let cookie = match action {
-        ClientAction::Keep => return,
-        ClientAction::Set { id, max_age } => shared.cookie.set(&id, max_age),
-        ClientAction::Clear => shared.cookie.clear(),
-    };
-    replace_cookie(headers, shared.cookie.name(), cookie);
-    if !has_directive(headers, "no-store") {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-}
-
-/// Adds `cookie` in the place of any other of its name (RFC 6265bis 4.1.1: one a response).
-fn replace_cookie(headers: &mut HeaderMap, name: &str, cookie: HeaderValue) {
-    let ours = |value: &HeaderValue| crate::cookie::sets(value, name);
-    if headers.get_all(SET_COOKIE).iter().any(ours) {
-        let values: Vec<_> = headers.get_all(SET_COOKIE).iter().cloned().collect();
-        headers.remove(SET_COOKIE);
-        for value in values.into_iter().filter(|value| !ours(value)) {
-            headers.append(SET_COOKIE, value);
-        }
-    }
-    headers.append(SET_COOKIE, cookie);
-}
-
-fn has_directive(headers: &HeaderMap, directive: &str) -> bool {
-    headers
-        .get_all(CACHE_CONTROL)
-        .iter()
-        .any(|value| lists(value, directive))
-        && !headers
-            .get_all(CACHE_CONTROL)
-            .iter()
-            .any(|value| lists(value, "public"))
-}
-
-fn varies_by_cookie(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(VARY)
-        .iter()
-        .any(|value| lists(value, "cookie") || lists(value, "*"))
-}
-
-fn lists(value: &HeaderValue, member: &str) -> bool {
-    value
-        .as_bytes()
-        .split(|b| *b == b',')
-        .any(|part| part.trim_ascii().eq_ignore_ascii_case(member.as_bytes()))
 }
 
 impl<F, R> fmt::Debug for SessionFuture<F, R> {

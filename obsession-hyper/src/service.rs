@@ -1,19 +1,24 @@
 //! The service that gives every request a session.
 
-use std::fmt;
 use std::sync::Arc;
 
-use http::{Request, Response, StatusCode};
-use hyper::service::Service;
-use obsession_core::{Error, SessionManager};
+use http::{Request, Response};
+use obsession_core::{Error, Session, SessionManager};
 
 use crate::body::SessionBody;
-use crate::cookie::Cookie;
 use crate::future::SessionFuture;
-use crate::transport::CookieHeaders;
+use crate::layer::SessionLayer;
+use crate::source::RequestSource;
+use crate::tell::Teller;
+use crate::transport::Transport;
 
-/// A hyper service that puts a [`Session`](obsession_core::Session) into the extensions of every
-/// request, saves it before the response head is sent, and sends the cookie when there is news.
+/// A service that puts a [`Session`] into the extensions of every request, saves it before the
+/// response head is sent, and sends the cookie when there is news.
+///
+/// It is a hyper service around a hyper service, and with the feature `tower` a tower service
+/// around a tower service. Of the inner one it asks that it answers an [`http::Request`] with an
+/// [`http::Response`], and nothing else: it is [`Clone`], [`Send`] and whatever its server wants
+/// where the inner service and its future are, and errors pass through as they are.
 ///
 /// | the request | store | cookie |
 /// |---|---|---|
@@ -29,98 +34,83 @@ use crate::transport::CookieHeaders;
 /// what it had not saved itself is dropped. Saving runs on a task of its own, so a client that
 /// disconnects does not cut it in half.
 ///
-/// A response with our cookie says `Cache-Control: no-store` (RFC 9111 5.2.2.5), and one that
-/// looked at the session says `Vary: Cookie`.
+/// Where the id travels by another [`Transport`], what is said of the cookie holds for that.
+///
+/// A response with our cookie says `Cache-Control: no-store` (RFC 9111 5.2.2.5), whatever the handler
+/// said that is less, and one that looked at the session says `Vary: Cookie`, or names the header
+/// that was read. In the request that the inner service sees, these lines are marked as sensitive.
+#[derive(Clone, Debug)]
 pub struct SessionService<S> {
-    inner: S,
-    shared: Arc<Shared>,
+    pub(crate) inner: S,
+    pub(crate) layer: SessionLayer,
 }
-
-pub(crate) struct Shared {
-    pub(crate) manager: SessionManager,
-    pub(crate) cookie: Cookie,
-    pub(crate) on_failure: Arc<OnFailure>,
-}
-
-type OnFailure = dyn Fn(&Error) -> Response<()> + Send + Sync;
 
 impl<S> SessionService<S> {
-    /// Puts sessions of `manager`, carried by `cookie`, around `inner`.
-    pub fn new(inner: S, manager: SessionManager, cookie: Cookie) -> Self {
-        let on_failure = Arc::new(default_answer);
-        Self {
-            inner,
-            shared: Arc::new(Shared {
-                manager,
-                cookie,
-                on_failure,
-            }),
-        }
+    /// Puts sessions of `manager`, whose ids travel by `transport`, around `inner`. A
+    /// [`Cookie`](crate::Cookie) is a transport.
+    pub fn new(inner: S, manager: SessionManager, transport: impl Into<Transport>) -> Self {
+        SessionLayer::new(manager, transport).layer(inner)
     }
 
-    /// Answers with the head that `answer` makes, and an empty body, where the changes of a request
-    /// could not be saved.
-    ///
-    /// Unless set: 503 where the store or the random generator failed, 409 for an
-    /// [`Error::Conflict`], 500 else.
+    /// The answer to a request whose changes could not be saved:
+    /// [`SessionLayer::on_failure`].
     #[must_use]
     pub fn on_failure(
         self,
         answer: impl Fn(&Error) -> Response<()> + Send + Sync + 'static,
     ) -> Self {
-        let shared = Shared {
-            manager: self.shared.manager.clone(),
-            cookie: self.shared.cookie.clone(),
-            on_failure: Arc::new(answer),
-        };
         Self {
-            inner: self.inner,
-            shared: Arc::new(shared),
+            layer: self.layer.on_failure(answer),
+            ..self
         }
+    }
+
+    /// Opens the session of `request` and puts it there.
+    fn open<B>(&self, request: Request<B>) -> (Request<B>, Session, Teller) {
+        let shared = &self.layer.shared;
+        let (mut head, body) = request.into_parts();
+        let source = RequestSource::new(&mut head, shared);
+        let teller = Teller::new(source.came_by(), Arc::clone(shared));
+        let session = shared.manager.open_with(source);
+        (shared.give)(session.clone(), &mut head.extensions);
+        (Request::from_parts(head, body), session, teller)
     }
 }
 
-impl<S, B, R> Service<Request<B>> for SessionService<S>
+impl<S, B, R> hyper::service::Service<Request<B>> for SessionService<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: hyper::service::Service<Request<B>, Response = Response<R>>,
 {
     type Response = Response<SessionBody<R>>;
     type Error = S::Error;
     type Future = SessionFuture<S::Future, R>;
 
-    fn call(&self, mut request: Request<B>) -> Self::Future {
-        let source = CookieHeaders::new(request.headers(), Arc::clone(&self.shared));
-        let session = self.shared.manager.open_with(source);
-        request.extensions_mut().insert(session.clone());
-        SessionFuture::new(self.inner.call(request), session, Arc::clone(&self.shared))
+    fn call(&self, request: Request<B>) -> Self::Future {
+        let (request, session, teller) = self.open(request);
+        SessionFuture::new(self.inner.call(request), session, teller)
     }
 }
 
-fn default_answer(error: &Error) -> Response<()> {
-    let mut response = Response::new(());
-    *response.status_mut() = match error {
-        Error::Store(_) | Error::Random(_) => StatusCode::SERVICE_UNAVAILABLE,
-        Error::Conflict => StatusCode::CONFLICT,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    response
-}
+#[cfg(feature = "tower")]
+impl<S, B, R> tower_service::Service<Request<B>> for SessionService<S>
+where
+    S: tower_service::Service<Request<B>, Response = Response<R>>,
+{
+    type Response = Response<SessionBody<R>>;
+    type Error = S::Error;
+    type Future = SessionFuture<S::Future, R>;
 
-impl<S: Clone> Clone for SessionService<S> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            shared: Arc::clone(&self.shared),
-        }
+    fn poll_ready(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
     }
-}
 
-impl<S: fmt::Debug> fmt::Debug for SessionService<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionService")
-            .field("inner", &self.inner)
-            .field("manager", &self.shared.manager)
-            .field("cookie", &self.shared.cookie)
-            .finish_non_exhaustive()
+    /// Calls the inner service here and now, so that it is the one which said that it is ready: a
+    /// clone that a future took along would not have.
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (request, session, teller) = self.open(request);
+        SessionFuture::new(self.inner.call(request), session, teller)
     }
 }

@@ -16,12 +16,11 @@ use http::Request;
 use hyper::service::service_fn;
 use obsession_core::{Lifetime, MemoryStore, Session, SessionId, SessionManager};
 use obsession_hyper::{Cookie, CookieBuilder, CookieError, SameSite, SessionService};
-use proptest::prelude::*;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[test]
-fn rules_are_checked_at_construction() {
+fn co_02_rules_are_checked_at_construction() {
     use CookieError::*;
     let long = "n".repeat(4096 - SessionId::LEN + 1);
     let table: Vec<(CookieBuilder, CookieError)> = vec![
@@ -177,7 +176,7 @@ async fn the_lines_are_these() {
 }
 
 #[tokio::test]
-async fn the_header_is_marked_sensitive_and_the_cookie_shows_no_token() {
+async fn co_06_the_header_is_marked_sensitive_and_shows_no_token() {
     let (_, manager) = seen();
     let id = stored(&manager).await;
     let service = common::site(&manager, |session| async move {
@@ -204,217 +203,4 @@ async fn a_lifetime_of_years_is_sent_as_400_days() {
     let answer = call(&service, None).await;
     let cookie = cookie_of(answer.headers()).unwrap();
     assert!(cookie.ends_with("; Max-Age=34560000"));
-}
-
-/// What a browser keeps of a `Set-Cookie` line from `https://shop.example.org/shop/cart`, after
-/// RFC 6265bis 5.6 and 5.7. `None`: it ignores the cookie.
-#[derive(Clone, Debug, PartialEq)]
-struct Kept {
-    name: String,
-    value: String,
-    path: String,
-    domain: Option<String>,
-    secure: bool,
-    http_only: bool,
-    same_site: Option<String>,
-    max_age: Option<i64>,
-}
-
-fn browser(line: &str) -> Option<Kept> {
-    if line.bytes().any(|b| b.is_ascii_control() && b != b'\t') {
-        return None;
-    }
-    let white = |c| c == ' ' || c == '\t';
-    let mut parts = line.split(';');
-    let (name, value) = parts
-        .next()?
-        .split_once('=')
-        .unwrap_or(("", parts.clone().next()?));
-    let (name, value) = (name.trim_matches(white), value.trim_matches(white));
-    if name.is_empty() || name.len() + value.len() > 4096 {
-        return None;
-    }
-    let mut kept = Kept {
-        name: name.to_owned(),
-        value: value.to_owned(),
-        path: "/shop".to_owned(),
-        domain: None,
-        secure: false,
-        http_only: false,
-        same_site: None,
-        max_age: None,
-    };
-    let mut partitioned = false;
-    for part in parts {
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let (name, value) = (name.trim_matches(white), value.trim_matches(white));
-        if value.len() > 1024 {
-            continue;
-        }
-        match name.to_ascii_lowercase().as_str() {
-            "path" if value.starts_with('/') => value.clone_into(&mut kept.path),
-            "path" => "/shop".clone_into(&mut kept.path),
-            "domain" => {
-                let domain = value
-                    .strip_prefix('.')
-                    .unwrap_or(value)
-                    .to_ascii_lowercase();
-                kept.domain = (!domain.is_empty()).then_some(domain);
-            }
-            "secure" => kept.secure = true,
-            "httponly" => kept.http_only = true,
-            "partitioned" => partitioned = true,
-            "samesite" => kept.same_site = Some(value.to_ascii_lowercase()),
-            "max-age" => kept.max_age = value.parse().ok().map(|age: i64| age.min(34_560_000)),
-            _ => {}
-        }
-    }
-    if let Some(domain) = &kept.domain {
-        let host = "shop.example.org";
-        let suffix = host.strip_suffix(domain.as_str());
-        if domain == "org" || !suffix.is_some_and(|rest| rest.is_empty() || rest.ends_with('.')) {
-            return None;
-        }
-    }
-    let lower = name.to_ascii_lowercase();
-    let host = kept.secure && kept.path == "/" && kept.domain.is_none();
-    let rules = [
-        (kept.same_site.as_deref() == Some("none"), kept.secure),
-        (partitioned, kept.secure),
-        (lower.starts_with("__secure-"), kept.secure),
-        (lower.starts_with("__http-"), kept.secure && kept.http_only),
-        (lower.starts_with("__host-"), host),
-        (lower.starts_with("__host-http-"), kept.http_only),
-    ];
-    let ok = rules.iter().all(|(applies, kept)| !applies || *kept);
-    ok.then_some(kept)
-}
-
-/// Attributes before they are checked.
-#[derive(Clone, Debug)]
-struct Meant {
-    name: String,
-    path: String,
-    domain: Option<String>,
-    max_age: Option<u64>,
-    secure: bool,
-    http_only: bool,
-    partitioned: bool,
-    same_site: SameSite,
-}
-
-impl Meant {
-    fn builder(&self) -> CookieBuilder {
-        let mut builder = Cookie::builder(&self.name)
-            .path(&self.path)
-            .secure(self.secure)
-            .http_only(self.http_only)
-            .partitioned(self.partitioned)
-            .same_site(self.same_site);
-        if let Some(domain) = &self.domain {
-            builder = builder.domain(domain);
-        }
-        match self.max_age {
-            Some(seconds) => builder.max_age(Duration::from_secs(seconds)),
-            None => builder,
-        }
-    }
-}
-
-fn meant() -> impl Strategy<Value = Meant> {
-    let name = prop_oneof![
-        4 => "(__Host-|__host-|__Secure-|__Http-|__Host-Http-|__HOST-HTTP-)?[a-z]{0,3}",
-        1 => "[!-~]{1,8}",
-        1 => "\\PC{0,4}",
-        1 => "a{4050,4060}",
-    ];
-    let path = prop_oneof![
-        4 => "/",
-        1 => "/[!-~ ]{0,6}",
-        1 => "\\PC{0,6}",
-        1 => "/a{1020,1026}",
-        1 => "[\\x00-\\x7f]{0,5}",
-    ];
-    let domain = prop_oneof![
-        Just(None),
-        "(\\.?(shop\\.)?example\\.org\\.?|[!-~]{0,6})".prop_map(Some),
-    ];
-    let max_age = prop_oneof![Just(None), (0..40_000_000_u64).prop_map(Some)];
-    let same_site = prop_oneof![
-        Just(SameSite::Strict),
-        Just(SameSite::Lax),
-        Just(SameSite::None)
-    ];
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), same_site);
-    (name, path, domain, max_age, flags).prop_map(|(name, path, domain, max_age, flags)| {
-        let (secure, http_only, partitioned, same_site) = flags;
-        Meant {
-            name,
-            path,
-            domain,
-            max_age,
-            secure,
-            http_only,
-            partitioned,
-            same_site,
-        }
-    })
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.unwrap().block_on(future)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Whatever is built, a browser stores as it is meant, and forgets when it is told to.
-    #[test]
-    fn a_browser_keeps_what_is_built(meant in meant()) {
-        let Ok(cookie) = meant.builder().build() else { return Ok(()) };
-        let (set, clear, id) = block_on(lines(cookie));
-        let same_site = format!("{:?}", meant.same_site).to_ascii_lowercase();
-        let kept = Kept {
-            name: meant.name,
-            value: id.expose().to_owned(),
-            path: meant.path,
-            domain: meant.domain.map(|domain| domain.to_ascii_lowercase()),
-            secure: meant.secure,
-            http_only: meant.http_only,
-            same_site: Some(same_site),
-            max_age: meant.max_age.map(|age| i64::try_from(age).unwrap()),
-        };
-        if matches!(kept.domain.as_deref(), None | Some("example.org" | "shop.example.org")) {
-            // The same cookie, so that it is this one which is forgotten.
-            let forgotten = Kept { value: String::new(), max_age: Some(0), ..kept.clone() };
-            prop_assert_eq!(browser(&set), Some(kept));
-            prop_assert_eq!(browser(&clear), Some(forgotten));
-        } else {
-            prop_assert_eq!(browser(&set), None, "another host's");
-        }
-    }
-
-    /// What a browser would take otherwise than it is meant is refused when it is built.
-    #[test]
-    fn what_a_browser_would_change_is_refused(meant in meant()) {
-        let text = |value: &str| format!("; Path={value}");
-        let mut line = format!("{}={}{}", meant.name, "v".repeat(40), text(&meant.path));
-        for (set, attribute) in [
-            (meant.secure, "; Secure"),
-            (meant.http_only, "; HttpOnly"),
-            (meant.partitioned, "; Partitioned"),
-            (meant.same_site == SameSite::None, "; SameSite=None"),
-        ] {
-            if set {
-                line.push_str(attribute);
-            }
-        }
-        let kept = browser(&line).filter(|kept| kept.name == meant.name && kept.path == meant.path);
-        if kept.is_none() && meant.domain.is_none() {
-            prop_assert!(meant.builder().build().is_err(), "{:?}", meant);
-        }
-    }
 }

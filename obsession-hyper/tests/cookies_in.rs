@@ -9,10 +9,11 @@
 
 mod common;
 
-use common::{call, cookie_of, ok, seen, site, stored};
+use common::{ask, call, cookie_of, ok, seen, site, site_with, stored};
 use http::header::{COOKIE, HeaderValue};
 use hyper::service::Service;
 use obsession_core::{SessionId, SessionManager};
+use obsession_hyper::Cookie;
 use proptest::prelude::*;
 
 const ID: &str = "AAAAAAAAAAAAAAAABBBBBBBBBBBBBBBBBBBBBBB.";
@@ -61,7 +62,7 @@ async fn ours_is_found() {
 
 /// Python bug 9: a pattern search took `foo-_obs=` and a cut value for ours.
 #[tokio::test]
-async fn what_only_looks_like_ours_never_reaches_the_store() {
+async fn ci_01_what_only_looks_like_ours_never_reaches_the_store() {
     let (store, manager) = seen();
     for line in [
         format!("id={ID}"),
@@ -97,7 +98,7 @@ async fn what_only_looks_like_ours_never_reaches_the_store() {
 }
 
 #[tokio::test]
-async fn a_neighbour_that_is_not_text_hides_nothing() {
+async fn ci_02_a_neighbour_that_is_not_text_hides_nothing() {
     let (store, manager) = seen();
     let mut line = b"bad=\xff\xfe; \xc3\x28=\x80; ".to_vec();
     line.extend(format!("__Host-id={ID}; more=\u{fe}").bytes());
@@ -111,7 +112,7 @@ async fn a_neighbour_that_is_not_text_hides_nothing() {
 }
 
 #[tokio::test]
-async fn all_lines_are_read() {
+async fn ci_03_all_lines_are_read() {
     let (store, manager) = seen();
     let ours = format!("__Host-id={ID}");
     for at in 0..50 {
@@ -122,7 +123,7 @@ async fn all_lines_are_read() {
 }
 
 #[tokio::test]
-async fn two_different_values_are_none_in_every_order() {
+async fn ci_04_two_different_values_are_none_in_every_order() {
     let (store, manager) = seen();
     let (good, bad) = (stored(&manager).await, ID);
     let good = format!("__Host-id={}", good.expose());
@@ -142,8 +143,96 @@ async fn two_different_values_are_none_in_every_order() {
     }
 }
 
+/// That two were presented is an event, which has none of their bytes.
 #[tokio::test]
-async fn cookies_beyond_64_kib_are_not_read() {
+async fn ci_04_two_different_values_are_an_event() {
+    common::log::begin();
+    let (store, manager) = seen();
+    // What a terminal would take for a command.
+    let line = [format!("__Host-id={ID}; __Host-id=").as_bytes(), b"\x9b2J"].concat();
+    loads(&manager, &store, &[&line]).await;
+    let text = common::log::logged();
+    assert!(
+        text.contains("WARN") && text.contains("different session ids"),
+        "{text}"
+    );
+    assert!(!text.contains(&ID[16..]) && !text.contains("2J"), "{text}");
+}
+
+/// Where the application asks for it, the first that loads is used, whatever stands beside it.
+#[tokio::test]
+async fn ci_04_the_first_that_loads_is_used_where_that_is_asked_for() {
+    let (store, manager) = seen();
+    let id = stored(&manager).await;
+    let cookie = Cookie::builder("id").duplicates(2).build().unwrap();
+    let service = site_with(&manager, cookie, |session| async move {
+        let mut answer = ok();
+        *answer.body_mut() = session.contains("cart").await.unwrap().to_string();
+        answer
+    });
+    let good = format!("id={}", id.expose());
+    let (unknown, other) = (format!("id={ID}"), format!("id={}", "x".repeat(40)));
+    store.calls();
+    for (pairs, found, loads) in [
+        (vec![&*good], true, 1),
+        (vec![&*good, &good, &good], true, 1),
+        (vec![&*good, &unknown], true, 1),
+        (vec![&*unknown, &good], true, 2),
+        (vec![&*unknown, &unknown, &good], true, 2),
+        // What is no id costs no look-up.
+        (vec!["id=", "id=x", &good], true, 1),
+        (vec!["id=", "id=x", "id=y"], false, 0),
+        // Never more look-ups than were asked for, whatever would come then.
+        (vec![&*unknown, &other, &good], false, 2),
+    ] {
+        let answer = ask(&service, &[("cookie", &pairs.join("; "))]).await;
+        let body = http_body_util::BodyExt::collect(answer.into_body()).await;
+        assert_eq!(body.unwrap().to_bytes(), found.to_string(), "{pairs:?}");
+        assert_eq!(store.calls(), vec!["load"; loads], "{pairs:?}");
+    }
+}
+
+#[tokio::test]
+async fn ci_05_more_than_1024_cookies_are_not_read() {
+    let (store, manager) = seen();
+    let ours = format!("__Host-id={ID}");
+    for (others, loaded) in [(1023, 1), (1024, 0), (10_000, 0)] {
+        let line = "a=;".repeat(others);
+        for line in [
+            format!("{line}{ours}"),
+            format!("{ours};{}", &line[..line.len() - 1]),
+        ] {
+            assert_eq!(loads(&manager, &store, &[line.as_bytes()]).await, loaded);
+        }
+    }
+}
+
+/// The table of attacks: a thousand copies are one, and the first that differs is enough.
+#[tokio::test]
+async fn ci_05_a_thousand_copies_cost_one_look_up_at_most() {
+    let (store, manager) = seen();
+    let mut pairs = vec![format!("__Host-id={ID}"); 1000];
+    assert_eq!(
+        loads(&manager, &store, &[pairs.join(";").as_bytes()]).await,
+        1
+    );
+    pairs[999] = format!("__Host-id={}", "x".repeat(40));
+    assert_eq!(
+        loads(&manager, &store, &[pairs.join(";").as_bytes()]).await,
+        0
+    );
+}
+
+/// A header as long as hyper takes at all is left unread in no time.
+#[tokio::test]
+async fn ci_05_a_line_of_400_kb_is_not_read() {
+    let (store, manager) = seen();
+    let line = format!("{}__Host-id={ID}", "a=b; ".repeat(80_000));
+    assert_eq!(loads(&manager, &store, &[line.as_bytes()]).await, 0);
+}
+
+#[tokio::test]
+async fn ci_05_cookies_beyond_64_kib_are_not_read() {
     let (store, manager) = seen();
     let ours = format!("__Host-id={ID}");
     let line = |len: usize| "a".repeat(len - ours.len());

@@ -92,7 +92,7 @@ async fn a_change_is_made_or_not_made() {
 }
 
 #[tokio::test]
-async fn a_sign_in_is_whole_or_has_not_begun() {
+async fn lc_02_a_sign_in_is_whole_or_has_not_begun() {
     at_every_poll(
         |session| async move {
             session.sign_in("user-42").unwrap();

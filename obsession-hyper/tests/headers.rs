@@ -41,7 +41,7 @@ fn all(headers: &HeaderMap, name: http::HeaderName) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_cookie_comes_with_no_store_and_never_with_public() {
+async fn co_07_a_cookie_comes_with_no_store_and_never_with_public() {
     let (_, manager) = seen();
     for status in STATUS {
         for (handler, sent) in [
@@ -52,6 +52,10 @@ async fn a_cookie_comes_with_no_store_and_never_with_public() {
             (Some("no-store, public"), "no-store"),
             (Some("no-store, max-age=0"), "no-store, max-age=0"),
             (Some("No-Store"), "No-Store"),
+            (Some("private, no-store"), "private, no-store"),
+            (Some("no-store, s-maxage=60"), "no-store"),
+            (Some("private=\"a, no-store, b\""), "no-store"),
+            (Some("a=\"\\\", no-store"), "no-store"),
         ] {
             let service = site(&manager, move |session: Session| async move {
                 session.insert("n", &1).unwrap();
@@ -69,8 +73,31 @@ async fn a_cookie_comes_with_no_store_and_never_with_public() {
     }
 }
 
+/// Caches that honour these do not look at Cache-Control (RFC 9213 2.2).
 #[tokio::test]
-async fn without_a_cookie_the_handlers_word_on_caching_stands() {
+async fn co_07_what_is_meant_for_some_caches_alone_does_not_let_them_keep_a_cookie() {
+    let (_, manager) = seen();
+    for name in ["cdn-cache-control", "surrogate-control"] {
+        for changes in [true, false] {
+            let service = site(&manager, move |session: Session| async move {
+                if changes {
+                    session.insert("n", &1).unwrap();
+                }
+                let mut answer = ok();
+                let long = HeaderValue::from_static("max-age=600");
+                answer.headers_mut().insert(name, long);
+                answer
+            });
+            let answer = call(&service, None).await;
+            let sent = if changes { "no-store" } else { "max-age=600" };
+            assert_eq!(answer.headers()[name], sent);
+            assert_eq!(answer.headers().contains_key(CACHE_CONTROL), changes);
+        }
+    }
+}
+
+#[tokio::test]
+async fn co_07_without_a_cookie_the_handlers_word_on_caching_stands() {
     let (_, manager) = seen();
     let id = stored(&manager).await;
     for status in STATUS {
@@ -92,7 +119,7 @@ async fn without_a_cookie_the_handlers_word_on_caching_stands() {
 }
 
 #[tokio::test]
-async fn vary_is_added_once() {
+async fn co_07_vary_is_added_once() {
     let (_, manager) = seen();
     let id = stored(&manager).await;
     for (handler, sent) in [
@@ -119,7 +146,7 @@ async fn vary_is_added_once() {
 }
 
 #[tokio::test]
-async fn at_most_one_cookie_of_our_name_and_others_as_they_were() {
+async fn co_03_at_most_one_cookie_of_our_name_and_others_as_they_were() {
     let (_, manager) = seen();
     let own = "__Host-id=mallory; Path=/; Secure";
     let others = [

@@ -19,7 +19,7 @@ use common::{Seen, call, cookie_of, ok, request, seen, site, stored, token_of};
 use http::{Request, Response, StatusCode};
 use hyper::service::{Service, service_fn};
 use obsession_core::{Error, ManualClock, MemoryStore, Session, SessionId, SessionManager};
-use obsession_hyper::{Cookie, SessionService};
+use obsession_hyper::{Cookie, SessionLayer, SessionService};
 use tokio::sync::Semaphore;
 
 /// Bug 6: renewing the cookie of a session that had vanished meanwhile was an exception in the
@@ -58,7 +58,7 @@ async fn a_session_that_vanishes_before_its_touch_is_no_failure() {
 /// Bug 11: a change after the response had begun was stored under an id that no client was ever
 /// sent, and a cycle then lost the session.
 #[tokio::test]
-async fn a_change_after_the_head_is_an_error_and_stores_nothing() {
+async fn lc_08_a_change_after_the_head_is_an_error_and_stores_nothing() {
     let (store, manager) = seen();
     let id = stored(&manager).await;
     store.calls();
@@ -280,8 +280,7 @@ struct Admin(Session);
 
 /// Bug 27: there was one place for a session in a request, so of two layers the inner one won.
 ///
-/// There is one place here as well, the type [`Session`]. Whoever nests two services gives the
-/// outer one's session a type of its own between them, and then there are two.
+/// Here a layer can give its session a type of its own, and then there are two.
 #[tokio::test]
 async fn two_sessions_in_one_request_each_with_its_own_cookie_and_store() {
     async fn handle(request: Request<String>) -> Result<Response<String>, Infallible> {
@@ -298,13 +297,9 @@ async fn two_sessions_in_one_request_each_with_its_own_cookie_and_store() {
     let (users, admins): ((Arc<Seen>, _), (Arc<Seen>, _)) = (seen(), seen());
     let cookie = |name: &str| Cookie::builder(name).build().unwrap();
     let inner = SessionService::new(service_fn(handle), users.1.clone(), cookie("__Host-user"));
-    let between = service_fn(move |mut request: Request<String>| {
-        if let Some(outer) = request.extensions_mut().remove::<Session>() {
-            request.extensions_mut().insert(Admin(outer));
-        }
-        inner.call(request)
-    });
-    let service = SessionService::new(between, admins.1.clone(), cookie("__Host-admin"));
+    let service = SessionLayer::new(admins.1.clone(), cookie("__Host-admin"))
+        .give(Admin)
+        .layer(inner);
 
     let mut cookies = String::new();
     for visits in 1..=2 {

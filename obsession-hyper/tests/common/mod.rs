@@ -2,15 +2,19 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
+pub(crate) mod log;
+pub(crate) mod random;
+pub(crate) mod wire;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::{COOKIE, SET_COOKIE};
+use http::header::{COOKIE, HeaderName, SET_COOKIE};
 use http::{HeaderMap, Request, Response};
 use hyper::service::{Service, service_fn};
 use obsession_core::conformance::Faulty;
 use obsession_core::{MemoryStore, Session, SessionId, SessionManager};
-use obsession_hyper::{Cookie, SessionBody, SessionService};
+use obsession_hyper::{Cookie, SessionBody, SessionService, Transport};
 
 pub(crate) type Answer = Response<SessionBody<String>>;
 
@@ -42,11 +46,48 @@ where
     F: Fn(Session) -> R,
     R: Future<Output = Response<String>> + Send,
 {
+    site_with(manager, Cookie::default(), handler)
+}
+
+/// The same with this transport.
+pub(crate) fn site_with<T, F, R>(
+    manager: &SessionManager,
+    transport: T,
+    handler: F,
+) -> SessionService<
+    impl Service<Request<String>, Response = Response<String>, Error = Infallible, Future: Send>
+    + use<T, F, R>,
+>
+where
+    T: Into<Transport>,
+    F: Fn(Session) -> R,
+    R: Future<Output = Response<String>> + Send,
+{
     let inner = service_fn(move |request: Request<String>| {
         let answer = handler(request.extensions().get::<Session>().unwrap().clone());
         async { Ok(answer.await) }
     });
-    SessionService::new(inner, manager.clone(), Cookie::default())
+    SessionService::new(inner, manager.clone(), transport)
+}
+
+/// Calls `service` with these lines in the request's head.
+pub(crate) async fn ask<S>(service: &SessionService<S>, lines: &[(&str, &str)]) -> Answer
+where
+    S: Service<Request<String>, Response = Response<String>, Error = Infallible>,
+{
+    let mut request = request(None);
+    for (name, value) in lines {
+        let name: HeaderName = name.parse().unwrap();
+        request.headers_mut().append(name, value.parse().unwrap());
+    }
+    let Ok(answer) = service.call(request).await;
+    answer
+}
+
+/// All values of `name`.
+pub(crate) fn all<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
+    let values = answer.headers().get_all(name).iter();
+    values.map(|value| value.to_str().unwrap()).collect()
 }
 
 /// Calls `service` with this token in the default cookie.

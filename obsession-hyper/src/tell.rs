@@ -1,0 +1,171 @@
+//! From an outcome to the headers of a response.
+
+use std::sync::Arc;
+
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY};
+use http::{Response, response};
+use obsession_core::{ClientAction, Error, Session};
+
+use crate::body::SessionBody;
+use crate::cookie::{self, Cookie};
+use crate::layer::Shared;
+use crate::source::CameBy;
+use crate::transport::Way;
+
+/// What is meant for some caches alone, and goes before Cache-Control with them (RFC 9213, and what
+/// was used before it).
+const TARGETED: [HeaderName; 2] = [
+    HeaderName::from_static("cdn-cache-control"),
+    HeaderName::from_static("surrogate-control"),
+];
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Tells the client of one request.
+pub(crate) struct Teller {
+    came_by: CameBy,
+    shared: Arc<Shared>,
+}
+
+impl Teller {
+    pub(crate) fn new(came_by: CameBy, shared: Arc<Shared>) -> Self {
+        Self { came_by, shared }
+    }
+
+    /// The inner service's answer, with what there is to tell.
+    pub(crate) fn tell<R>(
+        &self,
+        response: Response<R>,
+        action: &ClientAction,
+        session: &Session,
+    ) -> Response<SessionBody<R>> {
+        let (mut head, body) = response.into_parts();
+        self.act(&mut head, action);
+        if session.activity().looked {
+            self.vary(&mut head.headers);
+        }
+        Response::from_parts(head, SessionBody::new(body))
+    }
+
+    /// The head of the answer where the session could not be finished.
+    pub(crate) fn failed(&self, error: &Error) -> Response<()> {
+        (self.shared.on_failure)(error)
+    }
+
+    /// The whole of it. The client is told what an earlier save has done all the same: were it not,
+    /// it would be left with a token that is dead.
+    pub(crate) fn refuse<R>(
+        &self,
+        head: Response<()>,
+        session: &Session,
+    ) -> Response<SessionBody<R>> {
+        let (mut head, ()) = head.into_parts();
+        self.act(&mut head, &session.acknowledged());
+        forbid_storing(&mut head.headers);
+        Response::from_parts(head, SessionBody::empty())
+    }
+
+    fn act(&self, head: &mut response::Parts, action: &ClientAction) {
+        if *action == ClientAction::Keep {
+            return;
+        }
+        let Some(link) = self.came_by.teller(self.shared.transport.links()) else {
+            return;
+        };
+        match &link.way {
+            Way::Cookie(cookie) => set_cookie(&mut head.headers, action, cookie),
+            Way::Header(name) => set_header(&mut head.headers, action, name),
+            Way::Custom(custom) => custom.tell(action, head),
+            Way::Bearer => return,
+        }
+        forbid_storing(&mut head.headers);
+        if self.shared.clear_site_data && *action == ClientAction::Clear {
+            let data = HeaderValue::from_static(r#""cache", "storage""#);
+            head.headers.entry(CLEAR_SITE_DATA).or_insert(data);
+        }
+    }
+
+    /// Adds the request's headers that the answer depends on, and of which it does not yet say so.
+    fn vary(&self, headers: &mut HeaderMap) {
+        for link in self.came_by.asked(self.shared.transport.links()) {
+            let name = link.way.reads();
+            let depends = name.map_or("*", HeaderName::as_str);
+            if !says(headers, &VARY, &[depends, "*"]) {
+                let value = HeaderValue::from_str(depends);
+                // A header's name is a value that can be sent.
+                headers.append(VARY, value.unwrap_or(HeaderValue::from_static("*")));
+            }
+        }
+    }
+}
+
+/// Sets `cookie` in the place of any other of its name (RFC 6265bis 4.1.1: one a response).
+fn set_cookie(headers: &mut HeaderMap, action: &ClientAction, cookie: &Cookie) {
+    let line = match action {
+        ClientAction::Set { id, max_age } => cookie.set(id, *max_age),
+        _ => cookie.clear(),
+    };
+    let ours = |value: &HeaderValue| cookie::sets(value, cookie.name());
+    if headers.get_all(SET_COOKIE).iter().any(ours) {
+        let values: Vec<_> = headers.get_all(SET_COOKIE).iter().cloned().collect();
+        headers.remove(SET_COOKIE);
+        for value in values.into_iter().filter(|value| !ours(value)) {
+            headers.append(SET_COOKIE, value);
+        }
+    }
+    headers.append(SET_COOKIE, line);
+}
+
+fn set_header(headers: &mut HeaderMap, action: &ClientAction, name: &HeaderName) {
+    let id = match action {
+        ClientAction::Set { id, .. } => id.expose(),
+        _ => "",
+    };
+    // An id has letters, digits, dots and hyphens only.
+    let mut value = HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    headers.insert(name, value);
+}
+
+/// The response has a token: no cache may keep it. What the handler said of caching stays if it
+/// forbids it as well, and nothing that it said allows it.
+fn forbid_storing(headers: &mut HeaderMap) {
+    let forbids = says(headers, &CACHE_CONTROL, &["no-store"]);
+    if !forbids || says(headers, &CACHE_CONTROL, &["public", "s-maxage"]) {
+        headers.insert(CACHE_CONTROL, NO_STORE);
+    }
+    for name in TARGETED {
+        if headers.contains_key(&name) {
+            headers.insert(name, NO_STORE);
+        }
+    }
+}
+
+/// Whether one of `members` is in the lists that `headers` has under `name`, with or without an
+/// argument.
+fn says(headers: &HeaderMap, name: &HeaderName, members: &[&str]) -> bool {
+    let values = headers.get_all(name).iter();
+    values.flat_map(|value| list(value.as_bytes())).any(|item| {
+        let end = item.iter().position(|b| *b == b'=').unwrap_or(item.len());
+        let item = item[..end].trim_ascii();
+        members
+            .iter()
+            .any(|member| item.eq_ignore_ascii_case(member.as_bytes()))
+    })
+}
+
+/// The items of a list. A comma in a quoted string is a part of its item (RFC 9110 5.6.1, 5.6.4):
+/// `private="x, no-store"` does not forbid to store.
+fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    value.split(move |b| {
+        if escaped {
+            escaped = false;
+        } else if quoted && *b == b'\\' {
+            escaped = true;
+        } else if *b == b'"' {
+            quoted = !quoted;
+        }
+        *b == b',' && !quoted
+    })
+}
