@@ -3,8 +3,8 @@
 use tokio::time::Instant;
 
 use crate::session::Session;
-use crate::state::Base;
-use crate::{ClientAction, DropReason, Effect, Error, Touch};
+use crate::state::{Absent, Base};
+use crate::{ClientAction, DropReason, Effect, Error, Presented, Touch};
 
 impl Session {
     /// For transports: closes the session, and answers at once if that takes no I/O.
@@ -22,8 +22,23 @@ impl Session {
     /// are an [`Error::HeadSent`] from here on.
     #[must_use]
     pub fn try_finish_head(&self, keep: bool) -> Option<ClientAction> {
-        self.state().head_sent = true;
+        let unknown = matches!(self.state().base, Base::Unknown);
+        let absent = unknown && !self.presents_an_id();
+        let mut state = self.state();
+        state.head_sent = true;
+        // So that the first value of a session that there can not be any more is an error at once.
+        if absent && matches!(state.base, Base::Unknown) && state.log.is_empty() {
+            state.base = Base::Absent(Absent::NoId);
+        }
+        drop(state);
         self.try_end(keep)
+    }
+
+    fn presents_an_id(&self) -> bool {
+        match self.0.source.presented() {
+            Presented::Id(_) | Presented::Several(_) => true,
+            Presented::Nothing | Presented::Malformed | Presented::Ambiguous => false,
+        }
     }
 
     fn try_end(&self, keep: bool) -> Option<ClientAction> {
@@ -51,7 +66,17 @@ impl Session {
             }
             state.forget_unsent();
         }
-        Some(self.acknowledged())
+        Some(self.outcome())
+    }
+
+    /// What to tell the client. After the head nothing can be told any more.
+    fn outcome(&self) -> ClientAction {
+        let state = self.state();
+        if state.closed && state.head_sent {
+            return ClientAction::Keep;
+        }
+        drop(state);
+        self.acknowledged()
     }
 
     /// For transports: closes the session, saves or drops what is pending, moves the deadline if
@@ -81,7 +106,12 @@ impl Session {
         if let Some(action) = self.try_finish_head(keep) {
             return Ok(action);
         }
-        self.finish_pending(keep).await
+        let finished = self.finish_pending(keep).await;
+        if finished.is_err() {
+            // The answer is another one then, without a body to wait for.
+            self.state().closed = true;
+        }
+        finished
     }
 
     /// For transports: whether there is another clone of this handle, with which something may still
@@ -142,7 +172,7 @@ impl Session {
                 "session not renewed"
             );
         }
-        Ok(self.acknowledged())
+        Ok(self.outcome())
     }
 
     /// Moves the deadline of a session that was looked at, if that is due.

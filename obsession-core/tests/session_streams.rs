@@ -88,6 +88,11 @@ async fn a_value_for_a_session_that_turns_out_to_be_missing_makes_no_orphan() {
     let at = at_with(|builder| builder.events(std::sync::Arc::clone(&told)));
     let session = at.manager.open(None);
     let _ = session.finish_head(true).await.unwrap();
+    assert!(matches!(session.insert("n", &1), Err(Error::HeadSent)));
+    let id = at.stored().await;
+    at.other(&id).delete().await.unwrap();
+    let session = at.open(&id);
+    let _ = session.finish_head(true).await.unwrap();
     session.insert("n", &1).unwrap();
     assert!(matches!(session.save().await, Err(Error::HeadSent)));
     session.save().await.unwrap();

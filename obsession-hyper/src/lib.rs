@@ -4,10 +4,12 @@
 mod axum;
 mod body;
 mod cookie;
+mod finishing;
 mod future;
 mod layer;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod policy;
 mod reader;
 mod service;
 mod source;
@@ -22,5 +24,6 @@ pub use future::SessionFuture;
 pub use layer::SessionLayer;
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
+pub use policy::SavePolicy;
 pub use service::SessionService;
 pub use transport::{IdTransport, ReservedHeader, Transport};
