@@ -38,6 +38,7 @@ impl Session {
     pub(crate) async fn look(&self) -> Result<(), Error> {
         {
             let mut state = self.state();
+            state.check_mark()?;
             state.activity.looked = true;
             if !matches!(state.base, Base::Unknown | Base::Deleting(_)) {
                 return Ok(());
@@ -132,6 +133,11 @@ impl Session {
     }
 
     pub(crate) async fn delete_now(&self) -> Result<(), Error> {
+        {
+            let mut state = self.state();
+            state.check_mark()?;
+            state.activity.looked = true;
+        }
         let deleted = async {
             let work = self.work().await?;
             self.look_locked(work.until).await?;

@@ -129,6 +129,12 @@ pub enum Error {
     /// The head of the response has been sent, and this change needs a cookie: a sign-in, a cycle,
     /// another lifetime, or the first value of a new session. It was not made.
     HeadSent,
+    /// The session was used on a route that is marked not to:
+    /// [`mark_untouched`](crate::Session::mark_untouched). Only builds with debug assertions give it.
+    Marked {
+        /// Which route.
+        route: &'static str,
+    },
     /// The manager's store has no [`SessionIndex`](crate::SessionIndex).
     NoIndex,
 }
@@ -153,6 +159,7 @@ impl fmt::Display for Error {
             Self::HeadSent => f.write_str(
                 "the head of the response was sent before this change, which needs a cookie",
             ),
+            Self::Marked { route } => write!(f, "the session must not be used on {route:?}"),
             Self::NoIndex => f.write_str("the session store has no index"),
         }
     }

@@ -127,6 +127,12 @@ pub enum Event {
         /// How that came.
         why: DropReason,
     },
+    /// A request used its session on a route that is
+    /// [marked](crate::Session::mark_untouched) not to, in a build without debug assertions.
+    Marked {
+        /// Which route.
+        route: &'static str,
+    },
     /// The store answered a call, or failed to.
     Answered {
         /// Which call.

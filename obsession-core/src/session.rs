@@ -352,7 +352,6 @@ impl Session {
     /// [`Error::Store`] or [`Error::Corrupt`]: the session may live on. [`Error::Ended`]: it does,
     /// under a newer token that this request does not have.
     pub async fn delete(&self) -> Result<(), Error> {
-        self.state().activity.looked = true;
         self.delete_now().await
     }
 

@@ -56,6 +56,8 @@ pub(crate) struct State {
     pub(crate) next: Option<SessionId>,
     pub(crate) presented: bool,
     pub(crate) closed: bool,
+    /// The route that must not use it, if this is one.
+    pub(crate) marked: Option<&'static str>,
     /// The head of the response counts as sent, so no cookie can be set any more.
     pub(crate) head_sent: bool,
     /// How long calls of the store have taken up to there.
@@ -110,6 +112,7 @@ impl State {
             next: None,
             presented: false,
             closed: false,
+            marked: None,
             head_sent: false,
             spent: Duration::ZERO,
             failure: None,
@@ -208,6 +211,7 @@ impl State {
 
     /// Whether a change can still be made.
     pub(crate) fn check_open(&mut self) -> Result<(), Error> {
+        self.check_mark()?;
         self.activity.looked = true;
         if self.closed {
             return Err(Error::Closed);

@@ -4,6 +4,7 @@
 mod axum;
 mod body;
 mod cookie;
+mod csrf;
 mod finishing;
 mod future;
 mod layer;
@@ -20,6 +21,7 @@ mod transport;
 pub use axum::{CurrentSession, SessionEntry, SessionRejection, Value};
 pub use body::SessionBody;
 pub use cookie::{Cookie, CookieBuilder, CookieError, SameSite};
+pub use csrf::{CsrfGuard, Verdict};
 pub use future::SessionFuture;
 pub use layer::SessionLayer;
 #[cfg(feature = "metrics")]

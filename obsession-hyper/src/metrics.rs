@@ -8,7 +8,7 @@ use obsession_core::{DropReason, Effect, EndReason, Event, Events};
 ///
 /// | name | kind | labels |
 /// |---|---|---|
-/// | `obsession_events_total` | counter | `event`: `created`, `signed_in`, `cycled`, `expired`, `unknown`, `malformed`, `duplicate`, `corrupt` |
+/// | `obsession_events_total` | counter | `event`: `created`, `signed_in`, `cycled`, `expired`, `unknown`, `malformed`, `duplicate`, `corrupt`, `marked` |
 /// | `obsession_ended_total` | counter | `why`: `deleted`, `revoked`, `all` |
 /// | `obsession_reuse_total` | counter | `recent`: `true`, `false` |
 /// | `obsession_dropped_total` | counter | `why`: `ended`, `replaced`, `refused`, `handler_failed`, `store_failed`, `in_doubt`, `head_sent` |
@@ -78,6 +78,7 @@ fn name(event: &Event) -> Option<&'static str> {
         Event::Malformed => "malformed",
         Event::Duplicate => "duplicate",
         Event::Corrupt { .. } => "corrupt",
+        Event::Marked { .. } => "marked",
         _ => return None,
     })
 }
