@@ -313,6 +313,19 @@ async fn where_there_is_no_session_it_has_ended() {
     assert_eq!(world.open(&id).watch().await, WatchEnd::Ended);
 }
 
+/// A request whose handle is still held stays open until its body ends.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_has_begun_does_not_hold_the_handle() {
+    let world = world();
+    let id = world.signed_in().await;
+    let session = world.open(&id);
+    let watch = tokio::spawn(session.watch());
+    assert!(session.is_shared());
+    settle().await;
+    assert!(!session.is_shared());
+    watch.abort();
+}
+
 /// What ended between the request's load and the watch is seen by its first load.
 #[tokio::test(start_paused = true)]
 async fn what_happened_before_it_began_is_noticed() {
