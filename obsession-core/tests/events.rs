@@ -297,6 +297,19 @@ async fn malformed_and_duplicate_tokens_are_told_once_a_request() {
     assert_eq!(at.store.calls(), [""; 0]);
 }
 
+/// Also where the transport has the first one used that loads.
+#[tokio::test]
+async fn several_tokens_are_told_as_a_duplicate_whichever_is_used() {
+    let (at, told) = observed();
+    let (gone, id) = (at.stored().await, at.stored().await);
+    at.other(&gone).delete().await.unwrap();
+    let several = Presented::Several(vec![gone.clone(), id]);
+    let session = at.manager.open_with(Presents(several));
+    assert_eq!(session.names().await.unwrap(), ["cart"]);
+    let unknown = Event::Unknown { key: gone.key() };
+    assert_eq!(told.news(), [Event::Duplicate, unknown]);
+}
+
 #[tokio::test]
 async fn a_damaged_record_is_told() {
     let (at, told) = observed();
