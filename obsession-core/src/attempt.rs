@@ -2,14 +2,16 @@
 //!
 //! Like all of the state, plain data under its lock; `commit` sends it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::body::{Body, Head};
 use crate::changes::View;
+use crate::events::Event;
 use crate::live::Live;
 use crate::manager::Shared;
-use crate::state::{Absent, Base, State, reissue_due};
-use crate::{Effect, Error, Record, Revision, SessionId, StoreError};
+use crate::state::{Absent, Base, Issue, State};
+use crate::{DropReason, Effect, Error, Record, Revision, SessionId, StoreError};
 
 /// A write that is ready to be sent, or was sent without an answer. Until its fate is known it is
 /// sent again as it is: its revision makes that harmless.
@@ -23,8 +25,17 @@ pub(crate) struct Attempt {
     id: Option<SessionId>,
     /// How many changes, from the beginning of the log on, it carries.
     pub(crate) covers: usize,
-    issue: bool,
-    cycled: bool,
+    issue: Option<Issue>,
+    pub(crate) cycled: bool,
+    signs_in: bool,
+}
+
+impl Attempt {
+    /// Whether those who wait for the session's end are to look at it again: it may be somebody
+    /// else's now, or end earlier.
+    pub(crate) fn rings(&self) -> bool {
+        matches!(self.issue, Some(Issue::Cycled | Issue::Lifetime))
+    }
 }
 
 impl State {
@@ -51,6 +62,10 @@ impl State {
                     return Err(self.overtaken());
                 }
                 Base::Absent(_) if !self.makes_a_session() => None,
+                Base::Absent(_) if self.head_sent => {
+                    self.drop_changes(DropReason::HeadSent);
+                    return Err(Error::HeadSent);
+                }
                 Base::Absent(_) => Some(self.prepare_create(shared)?),
                 Base::Live(_) => self.prepare_update(shared, max_age, renew)?,
             };
@@ -83,8 +98,9 @@ impl State {
             uncertain: false,
             id: Some(id),
             covers: self.log.len(),
-            issue: true,
+            issue: Some(Issue::Created),
             cycled: false,
+            signs_in: self.view.subject.is_some(),
         })
     }
 
@@ -100,7 +116,7 @@ impl State {
         let now = shared.clock.now();
         let kept = shared.deadline_of_write(live, now);
         let changed = self.view.differs(body);
-        let reissue = self.id.is_some() && reissue_due(body, max_age, now);
+        let reissue = self.reissue_due(max_age, now);
         if !(changed || renew && reissue) {
             self.throw_away(self.log.len());
             self.view = View::default();
@@ -112,7 +128,11 @@ impl State {
         let (record, mut head) = (record.clone(), body.head.clone());
         let limits = head.lifetime;
         let cycled = self.view.cycle || self.view.subject.is_some();
-        let issue = cycled || self.view.lifetime.is_some() || reissue;
+        let issue = match () {
+            () if cycled => Some(Issue::Cycled),
+            () if self.view.lifetime.is_some() => Some(Issue::Lifetime),
+            () => reissue.then_some(Issue::Renewal),
+        };
         let mut id = self.id.clone();
         if cycled {
             let next = self.next_id(Some(record.key), shared)?;
@@ -120,7 +140,7 @@ impl State {
             head.cycled_at = now;
             id = Some(next);
         }
-        if issue {
+        if issue.is_some() {
             head.issued_at = now;
         }
         head.written_at = now;
@@ -158,6 +178,7 @@ impl State {
             covers,
             issue,
             cycled,
+            signs_in: self.view.subject.is_some(),
         }))
     }
 
@@ -192,7 +213,9 @@ impl State {
         self.activity.created |= attempt.expected.is_none();
         self.activity.cycled |= attempt.cycled;
         self.activity.written += 1;
-        self.issue |= attempt.issue;
+        // The first reason is the one that the client has not heard of yet.
+        self.issue = self.issue.or(attempt.issue);
+        self.tell_applied(&attempt);
         (self.id, self.next) = (attempt.id, None);
         self.base = if self.superseded {
             Base::Absent(Absent::Superseded { late: true })
@@ -200,6 +223,21 @@ impl State {
             Base::Live(attempt.live)
         };
         self.superseded = false;
+    }
+
+    fn tell_applied(&mut self, attempt: &Attempt) {
+        let key = attempt.live.record.key;
+        if attempt.expected.is_none() {
+            self.tell(|| Event::Created { key });
+        }
+        match &attempt.live.record.subject {
+            Some(subject) if attempt.signs_in => self.tell(|| Event::SignedIn {
+                key,
+                subject: Arc::clone(subject),
+            }),
+            _ if attempt.cycled => self.tell(|| Event::Cycled { key }),
+            _ => {}
+        }
     }
 
     /// The attempt failed, `error` says how far, and what is given what that comes to. The changes
@@ -248,7 +286,7 @@ impl State {
                 if replaced {
                     self.overtaken();
                 } else {
-                    self.drop_changes();
+                    self.drop_changes(DropReason::InDoubt);
                     self.base = Base::Live(newer.clone());
                 }
                 self.lost = true;
@@ -263,7 +301,7 @@ impl State {
         }
         if replaced {
             self.superseded = true;
-            (self.id, self.issue, self.clear) = (None, false, false);
+            (self.id, self.issue, self.clear) = (None, None, false);
         }
         Ok(())
     }

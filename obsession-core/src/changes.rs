@@ -67,6 +67,27 @@ impl Change {
         }
     }
 
+    /// Whether the client would have to be told.
+    pub(crate) fn needs_cookie(&self) -> bool {
+        matches!(self, Self::SignIn { .. } | Self::Cycle | Self::Lifetime(_))
+    }
+
+    /// Whether it puts a value in, and so makes a session where there is none.
+    pub(crate) fn puts(&self) -> bool {
+        match self {
+            Self::Insert { .. }
+            | Self::InsertIfAbsent { .. }
+            | Self::Replace { .. }
+            | Self::Update { .. } => true,
+            Self::Remove { .. }
+            | Self::Take { .. }
+            | Self::Clear
+            | Self::SignIn { .. }
+            | Self::Cycle
+            | Self::Lifetime(_) => false,
+        }
+    }
+
     /// Whether nothing is left of it once that is overwritten.
     pub(crate) fn is_void_after(&self, overwritten: &Overwritten<'_>) -> bool {
         match self {

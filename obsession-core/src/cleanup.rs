@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::events::Listener;
 use crate::manager::{LATE_STORE, bounded};
-use crate::{Revision, SessionStore, StoreError};
+use crate::{Event, Revision, SessionStore, StoreError};
 
 /// A batch that takes longer is given up, so that a store that never answers stops nobody from
 /// stopping.
@@ -36,14 +37,16 @@ const BATCH_DEADLINE: Duration = Duration::from_secs(30);
 #[must_use]
 pub struct Cleanup {
     store: Arc<dyn SessionStore>,
+    events: Listener,
     every: Duration,
     batch: usize,
 }
 
 impl Cleanup {
-    pub(crate) fn new(store: Arc<dyn SessionStore>) -> Self {
+    pub(crate) fn new(store: Arc<dyn SessionStore>, events: Listener) -> Self {
         Self {
             store,
+            events,
             every: Duration::from_secs(60),
             batch: 500,
         }
@@ -73,6 +76,7 @@ impl Cleanup {
         loop {
             let batch = self.store.delete_expired(self.batch).await?;
             removed += batch;
+            self.tell(batch);
             if batch < self.batch {
                 return Ok(removed);
             }
@@ -100,9 +104,7 @@ impl Cleanup {
                 match bounded(Instant::now() + BATCH_DEADLINE, batch, late).await {
                     Ok(batch) => {
                         removed += batch;
-                        if batch > 0 {
-                            tracing::debug!(batch, "expired sessions removed");
-                        }
+                        self.tell(batch);
                         if batch < self.batch {
                             break;
                         }
@@ -118,6 +120,13 @@ impl Cleanup {
                     () = tokio::task::yield_now() => {}
                 }
             }
+        }
+    }
+
+    fn tell(&self, count: usize) {
+        if count > 0 {
+            tracing::debug!(count, "expired sessions removed");
+            self.events.tell(|| Event::Removed { count });
         }
     }
 }
@@ -136,6 +145,6 @@ impl fmt::Debug for Cleanup {
             .field("store", &self.store)
             .field("every", &self.every)
             .field("batch", &self.batch)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -11,11 +11,15 @@ use tokio::time::Instant;
 
 use crate::attempt::Attempt;
 use crate::changes::{Change, View};
+use crate::events::Event;
 use crate::live::Live;
-use crate::manager::{LATE_STORE, bounded, within};
+use crate::manager::{LATE_STORE, within};
 use crate::session::Session;
 use crate::state::{Absent, Base, State};
-use crate::{Create, Delete, Effect, Error, Presented, Revision, SessionKey, StoreError, Update};
+use crate::{
+    Create, Delete, DropReason, Effect, EndReason, Error, Presented, Revision, SessionKey,
+    StoreCall, StoreError, Update,
+};
 
 /// How often changes are made again on a newer record before giving up.
 const REPLAYS: u32 = 32;
@@ -34,20 +38,17 @@ impl Session {
     pub(crate) async fn look(&self) -> Result<(), Error> {
         {
             let mut state = self.state();
+            state.check_mark()?;
             state.activity.looked = true;
             if !matches!(state.base, Base::Unknown | Base::Deleting(_)) {
                 return Ok(());
             }
         }
-        let until = self.0.manager.until();
-        let _io = self.io(until).await?;
-        self.look_locked(until).await
-    }
-
-    /// Waits until no other clone of this handle talks to the store, as long as a call may take.
-    pub(crate) async fn io(&self, until: Instant) -> Result<MutexGuard<'_, ()>, Error> {
-        let io = within(until, self.0.io.lock()).await;
-        io.ok_or_else(|| StoreError::not_applied(LATE_STORE).into())
+        let looked = async {
+            let work = self.work().await?;
+            self.look_locked(work.until).await
+        };
+        self.noted(looked.await)
     }
 
     async fn look_locked(&self, until: Instant) -> Result<(), Error> {
@@ -57,9 +58,15 @@ impl Session {
         if !matches!(self.state().base, Base::Unknown) {
             return Ok(());
         }
+        let shared = &self.0.manager.shared;
         let presented = self.0.source.presented();
         self.state().presented = !matches!(presented, Presented::Nothing);
         let mut others = Vec::new().into_iter();
+        match presented {
+            Presented::Malformed => shared.events.tell(|| Event::Malformed),
+            Presented::Ambiguous | Presented::Several(_) => shared.events.tell(|| Event::Duplicate),
+            Presented::Nothing | Presented::Id(_) => {}
+        }
         let first = match presented {
             Presented::Id(id) => Some(id),
             Presented::Several(ids) => {
@@ -74,7 +81,6 @@ impl Session {
         let Some(mut id) = first else {
             return self.state().loaded(Base::Absent(Absent::NoId));
         };
-        let shared = &self.0.manager.shared;
         let mut base = shared.load(&id, until).await?;
         for other in others {
             if matches!(base, Base::Live(_)) {
@@ -97,13 +103,17 @@ impl Session {
 
     pub(crate) async fn save_pending(&self) -> Result<(), Error> {
         let before = Pending::of(&self.state());
-        let until = self.0.manager.until();
-        let _io = self.io(until).await?;
+        let saved = self.save_all(before).await;
+        self.noted(saved)
+    }
+
+    async fn save_all(&self, before: Pending) -> Result<(), Error> {
+        let work = self.work().await?;
         if self.state().closed && Pending::of(&self.state()).any {
             return Err(Error::Closed);
         }
         let pushes = self.state().pushes;
-        let saved = self.write_locked(false, until).await;
+        let saved = self.write_locked(false, work.until).await;
         let mut state = self.state();
         if saved.is_ok() && before.any && state.drops != before.drops {
             // What this call was to save was dropped while it waited for another one.
@@ -123,10 +133,17 @@ impl Session {
     }
 
     pub(crate) async fn delete_now(&self) -> Result<(), Error> {
-        let until = self.0.manager.until();
-        let _io = self.io(until).await?;
-        self.look_locked(until).await?;
-        self.delete_locked(until).await
+        {
+            let mut state = self.state();
+            state.check_mark()?;
+            state.activity.looked = true;
+        }
+        let deleted = async {
+            let work = self.work().await?;
+            self.look_locked(work.until).await?;
+            self.delete_locked(work.until).await
+        };
+        self.noted(deleted.await)
     }
 
     pub(crate) async fn write_locked(&self, renew: bool, until: Instant) -> Result<(), Error> {
@@ -145,6 +162,9 @@ impl Session {
                 Ok(Answer::Applied) => {
                     let mut state = self.state();
                     state.applied();
+                    if attempt.rings() {
+                        shared.watchers.ring(&attempt.live.record.key);
+                    }
                     // One that an earlier call began carries only what there was by then.
                     if !attempt.uncertain || state.log.is_empty() {
                         return Ok(());
@@ -159,7 +179,7 @@ impl Session {
                 }
                 Ok(Answer::Gone) => {
                     tracing::info!(key = %attempt.live.record.key, "changes dropped: the session was ended");
-                    return Err(self.state().ended());
+                    return Err(self.state().ended_at(shared.clock.now()));
                 }
                 Ok(Answer::Conflict(record)) => {
                     replays += 1;
@@ -208,7 +228,8 @@ impl Session {
     }
 
     async fn send(&self, attempt: &Attempt, until: Instant) -> Result<Answer, StoreError> {
-        let store = &self.0.manager.shared.store;
+        let shared = &self.0.manager.shared;
+        let store = &shared.store;
         let record = &attempt.live.record;
         // Until the answer is there, the fate of this attempt is unknown: this future may be
         // dropped at the await.
@@ -217,7 +238,8 @@ impl Session {
         }
         let late = StoreError::unknown(LATE_STORE);
         let answer = match attempt.expected {
-            None => bounded(until, store.create(record), late)
+            None => shared
+                .call(StoreCall::Create, until, store.create(record), late)
                 .await
                 .map(|answer| match answer {
                     Create::Created => Answer::Applied,
@@ -225,7 +247,8 @@ impl Session {
                 }),
             Some(expected) => {
                 let update = store.update(expected, record);
-                bounded(until, update, late)
+                shared
+                    .call(StoreCall::Update, until, update, late)
                     .await
                     .map(|answer| match answer {
                         Update::Updated => Answer::Applied,
@@ -255,6 +278,10 @@ impl Session {
             log: Vec::new(),
         };
         {
+            if attempt.rings() {
+                // It may have been applied, and then changed.
+                self.0.manager.shared.watchers.ring(&key);
+            }
             let mut state = self.state();
             state.conflict(&newer)?;
             state.activity.replays += 1;
@@ -298,7 +325,7 @@ impl Session {
                     return Ok(());
                 }
                 (Base::Ended, _) => {
-                    state.drop_changes();
+                    state.drop_changes(DropReason::Ended);
                     return Ok(());
                 }
             };
@@ -308,13 +335,17 @@ impl Session {
                 std::mem::replace(&mut state.base, Base::Deleting(live)),
             )
         };
-        let deleting = self.0.manager.shared.store.delete(&key);
-        let answer = bounded(until, deleting, StoreError::unknown(LATE_STORE)).await;
+        let shared = &self.0.manager.shared;
+        let deleting = shared.store.delete(&key);
+        let late = StoreError::unknown(LATE_STORE);
+        let answer = shared.call(StoreCall::Delete, until, deleting, late).await;
         let mut state = self.state();
         match answer {
             Ok(Delete::Deleted) => {
                 tracing::info!(%key, "session deleted");
+                shared.watchers.ring(&key);
                 state.activity.deleted = true;
+                state.tell(|| ended(key));
                 state.deleted();
                 Ok(())
             }
@@ -322,6 +353,11 @@ impl Session {
                 if matches!(before, Base::Live(_)) && !state.delete_in_doubt {
                     state.deleted_by_others();
                 } else {
+                    // Most likely by a try of this request whose answer was not seen.
+                    if state.delete_in_doubt {
+                        shared.watchers.ring(&key);
+                        state.tell(|| ended(key));
+                    }
                     state.deleted();
                 }
                 Ok(())
@@ -337,6 +373,11 @@ impl Session {
             }
         }
     }
+}
+
+fn ended(key: SessionKey) -> Event {
+    let why = EndReason::Deleted;
+    Event::Ended { key, why }
 }
 
 /// Whether there is something to write, and how often something was dropped so far.

@@ -52,6 +52,10 @@ impl StoreError {
         self
     }
 
+    pub(crate) const fn message(&self) -> &'static str {
+        self.message
+    }
+
     /// Whether the call may have been applied.
     #[must_use]
     pub const fn effect(&self) -> Effect {
@@ -122,6 +126,15 @@ pub enum Error {
     Ended,
     /// The response has been sent: a change can no longer be saved by it.
     Closed,
+    /// The head of the response has been sent, and this change needs a cookie: a sign-in, a cycle,
+    /// another lifetime, or the first value of a new session. It was not made.
+    HeadSent,
+    /// The session was used on a route that is marked not to:
+    /// [`mark_untouched`](crate::Session::mark_untouched). Only builds with debug assertions give it.
+    Marked {
+        /// Which route.
+        route: &'static str,
+    },
     /// The manager's store has no [`SessionIndex`](crate::SessionIndex).
     NoIndex,
 }
@@ -143,6 +156,10 @@ impl fmt::Display for Error {
             Self::Conflict => f.write_str("the session was changed by others at the same time"),
             Self::Ended => f.write_str("the session was ended by another request"),
             Self::Closed => f.write_str("the response was sent before this change"),
+            Self::HeadSent => f.write_str(
+                "the head of the response was sent before this change, which needs a cookie",
+            ),
+            Self::Marked { route } => write!(f, "the session must not be used on {route:?}"),
             Self::NoIndex => f.write_str("the session store has no index"),
         }
     }

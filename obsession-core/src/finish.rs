@@ -3,8 +3,8 @@
 use tokio::time::Instant;
 
 use crate::session::Session;
-use crate::state::Base;
-use crate::{ClientAction, Error, Touch};
+use crate::state::{Absent, Base};
+use crate::{ClientAction, DropReason, Effect, Error, Presented, Touch};
 
 impl Session {
     /// For transports: closes the session, and answers at once if that takes no I/O.
@@ -13,15 +13,43 @@ impl Session {
     /// on changes are an [`Error::Closed`].
     #[must_use]
     pub fn try_finish(&self, keep: bool) -> Option<ClientAction> {
+        self.state().closed = true;
+        self.try_end(keep)
+    }
+
+    /// For transports: the same at the head of a response whose body the application still makes.
+    /// The session stays open for changes that need no cookie, until [`finish`](Self::finish); others
+    /// are an [`Error::HeadSent`] from here on.
+    #[must_use]
+    pub fn try_finish_head(&self, keep: bool) -> Option<ClientAction> {
+        let unknown = matches!(self.state().base, Base::Unknown);
+        let absent = unknown && !self.presents_an_id();
+        let mut state = self.state();
+        state.head_sent = true;
+        // So that the first value of a session that there can not be any more is an error at once.
+        if absent && matches!(state.base, Base::Unknown) && state.log.is_empty() {
+            state.base = Base::Absent(Absent::NoId);
+        }
+        drop(state);
+        self.try_end(keep)
+    }
+
+    fn presents_an_id(&self) -> bool {
+        match self.0.source.presented() {
+            Presented::Id(_) | Presented::Several(_) => true,
+            Presented::Nothing | Presented::Malformed | Presented::Ambiguous => false,
+        }
+    }
+
+    fn try_end(&self, keep: bool) -> Option<ClientAction> {
         let shared = &self.0.manager.shared;
         let io = self.0.io.try_lock();
         {
             let mut state = self.state();
-            state.closed = true;
             // A clone of this handle may be in the middle of a save.
             let Ok(_io) = io else { return None };
             if state.refused || state.lost {
-                state.drop_changes();
+                state.drop_changes(DropReason::Refused);
                 state.lost = false;
             }
             let pending = !state.log.is_empty() || state.failed.is_some();
@@ -38,7 +66,17 @@ impl Session {
             }
             state.forget_unsent();
         }
-        Some(self.acknowledged())
+        Some(self.outcome())
+    }
+
+    /// What to tell the client. After the head nothing can be told any more.
+    fn outcome(&self) -> ClientAction {
+        let state = self.state();
+        if state.closed && state.head_sent {
+            return ClientAction::Keep;
+        }
+        drop(state);
+        self.acknowledged()
     }
 
     /// For transports: closes the session, saves or drops what is pending, moves the deadline if
@@ -58,18 +96,52 @@ impl Session {
         self.finish_pending(keep).await
     }
 
+    /// For transports: the same at the head of a response whose body the application still makes; see
+    /// [`try_finish_head`](Self::try_finish_head).
+    ///
+    /// # Errors
+    ///
+    /// As for [`finish`](Self::finish).
+    pub async fn finish_head(&self, keep: bool) -> Result<ClientAction, Error> {
+        if let Some(action) = self.try_finish_head(keep) {
+            return Ok(action);
+        }
+        let finished = self.finish_pending(keep).await;
+        if finished.is_err() {
+            // The answer is another one then, without a body to wait for.
+            self.state().closed = true;
+        }
+        finished
+    }
+
+    /// For transports: whether there is another clone of this handle, with which something may still
+    /// be changed.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        std::sync::Arc::strong_count(&self.0) > 1
+    }
+
     /// For transports: what to tell the client about all that the store has acknowledged so far,
     /// also where [`finish`](Self::finish) failed: a token that an earlier save has replaced is dead.
     pub fn acknowledged(&self) -> ClientAction {
         let mut state = self.state();
         let action = state.client_action(&self.0.manager.shared, self.0.source.max_age());
         state.activity.client_told = action != ClientAction::Keep;
+        match &action {
+            ClientAction::Keep => {}
+            ClientAction::Set { id, .. } => {
+                tracing::debug!(key = %id.key(), because = ?state.issue, "client is sent its token");
+            }
+            ClientAction::Clear => {
+                tracing::debug!(because = "deleted", "client is to forget its token");
+            }
+        }
         action
     }
 
     async fn finish_pending(&self, keep: bool) -> Result<ClientAction, Error> {
-        let until = self.0.manager.until();
-        let _io = self.io(until).await?;
+        let work = self.work().await?;
+        let until = work.until;
         if !keep {
             self.state().forget_unsent();
         }
@@ -84,7 +156,13 @@ impl Session {
             Ok(()) if keep => self.touch_locked(until).await,
             // The event has been logged; a late loser's response says nothing to the client.
             Ok(()) | Err(Error::Ended) => Ok(()),
-            Err(error) if changed => return Err(error),
+            Err(error) if changed => {
+                let mut state = self.state();
+                if !state.log.is_empty() || matches!(error, Error::Encode { .. }) {
+                    state.tell_dropped(why_dropped(&error));
+                }
+                return Err(error);
+            }
             renewed => renewed,
         };
         if let Err(error) = renewed {
@@ -94,7 +172,7 @@ impl Session {
                 "session not renewed"
             );
         }
-        Ok(self.acknowledged())
+        Ok(self.outcome())
     }
 
     /// Moves the deadline of a session that was looked at, if that is due.
@@ -114,6 +192,7 @@ impl Session {
         let mut state = self.state();
         match answer {
             Touch::Touched => {
+                tracing::debug!(%key, ?deadline, "session touched");
                 state.activity.touched = true;
                 if let Base::Live(live) = &mut state.base {
                     live.record.expires_at = deadline;
@@ -122,9 +201,18 @@ impl Session {
             // Whoever wrote it since has set its deadline.
             Touch::Changed => {}
             Touch::Gone => {
-                state.ended();
+                state.ended_at(shared.clock.now());
             }
         }
         Ok(())
+    }
+}
+
+/// What became of changes whose saving failed.
+fn why_dropped(error: &Error) -> DropReason {
+    match error {
+        Error::Store(error) if error.effect() == Effect::Unknown => DropReason::InDoubt,
+        Error::Store(_) | Error::Random(_) => DropReason::StoreFailed,
+        _ => DropReason::Refused,
     }
 }

@@ -200,6 +200,13 @@ impl TokenHash {
 pub(crate) struct TokenHasher(Sha256);
 
 impl TokenHasher {
+    /// What forms of the session of `id` are marked with, unmasked. No record holds it, and its input
+    /// is longer than that of any [`hash`](Self::hash).
+    pub(crate) fn form(&self, id: &SessionId) -> [u8; 32] {
+        let hasher = self.0.clone().chain_update(b"form").chain_update(id.0);
+        hasher.finalize().into()
+    }
+
     pub(crate) fn new(realm: &str) -> Self {
         let mut block = [0; 64];
         block[..18].copy_from_slice(b"obsession token v1");

@@ -4,6 +4,7 @@
 mod activity;
 mod attempt;
 mod body;
+mod builder;
 mod changes;
 mod cleanup;
 mod clock;
@@ -15,9 +16,13 @@ mod commit;
 pub mod conformance;
 mod crc32;
 mod error;
+mod events;
+mod failure;
 mod file;
 mod finish;
 mod finite;
+mod flash;
+mod form_token;
 mod guard;
 mod id;
 mod info;
@@ -27,12 +32,17 @@ mod locked;
 mod manager;
 mod memory;
 mod record;
+mod require;
 mod row;
 mod serializer;
 mod session;
 mod source;
 mod state;
 mod store;
+mod untouched;
+mod watch;
+mod watchers;
+mod work;
 // The links of the chapter lead to files where it is read as a file, and to items here: of two
 // definitions the first counts.
 #[cfg(any(doc, doctest))]
@@ -61,22 +71,26 @@ mod store;
 pub mod write_your_own_store {}
 
 pub use activity::{Activity, ClientAction};
+pub use builder::SessionManagerBuilder;
 pub use cleanup::Cleanup;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error::{Effect, Error, StoreError};
+pub use events::{DropReason, EndReason, Event, Events, StoreCall};
 pub use file::{FileStore, FileStoreBuilder, OpenError};
 pub use guard::ValueMut;
 pub use id::{InvalidId, SessionId, SessionKey};
 pub use info::SessionInfo;
 pub use lifetime::Lifetime;
-pub use manager::{SessionManager, SessionManagerBuilder, Unreadable};
+pub use manager::{SessionManager, Unreadable};
 pub use memory::{MemoryStore, MemoryStoreBuilder, WhenFull};
 pub use record::{Record, Revision};
+pub use require::Refusal;
 pub use row::CorruptRow;
 pub use serializer::Serializer;
 pub use session::Session;
 pub use source::{IdSource, Presented};
 pub use store::{Create, Delete, ScanCursor, SessionIndex, SessionStore, Touch, Update};
+pub use watch::WatchEnd;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

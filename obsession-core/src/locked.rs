@@ -4,14 +4,17 @@ use std::ops::{Deref, DerefMut};
 use std::sync::MutexGuard;
 
 use crate::changes::Change;
+use crate::events::News;
 use crate::state::State;
 
 /// The locked state. What was thrown away while it was locked is dropped after the lock is free:
-/// a closure of the application may hold something whose `Drop` uses the session.
+/// a closure of the application may hold something whose `Drop` uses the session. So is what there
+/// is to tell.
 pub(crate) struct Locked<'a> {
     // The order matters: fields are dropped from the top.
     pub(crate) state: MutexGuard<'a, State>,
     pub(crate) trash: Vec<Change>,
+    pub(crate) news: News<'a>,
 }
 
 impl Deref for Locked<'_> {
@@ -31,5 +34,6 @@ impl DerefMut for Locked<'_> {
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
         self.trash = std::mem::take(&mut self.state.trash);
+        self.news.events = std::mem::take(&mut self.state.news);
     }
 }

@@ -12,14 +12,18 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use crate::body::Body;
+use crate::builder::SessionManagerBuilder;
+use crate::events::Listener;
 use crate::id::{Random, TokenHasher};
 use crate::live::{Live, asked_for};
 use crate::session::Session;
 use crate::source::{Fixed, IdSource};
 use crate::state::{Absent, Base};
+use crate::watchers::Watchers;
 use crate::{
-    Cleanup, Clock, Error, Lifetime, Presented, Record, Revision, Serializer, SessionId,
-    SessionIndex, SessionInfo, SessionKey, SessionStore, StoreError, SystemClock, Timestamp, Touch,
+    Cleanup, Clock, EndReason, Error, Event, Lifetime, Presented, Record, Revision, Serializer,
+    SessionId, SessionIndex, SessionInfo, SessionKey, SessionStore, StoreCall, StoreError,
+    Timestamp, Touch,
 };
 
 /// Longer than anybody waits, and short enough to be added to every instant.
@@ -53,17 +57,21 @@ pub struct SessionManager {
 
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn SessionStore>,
-    index: Option<Arc<dyn SessionIndex>>,
+    pub(crate) index: Option<Arc<dyn SessionIndex>>,
     pub(crate) serializer: Serializer,
     pub(crate) lifetime: Lifetime,
-    touch_every: Option<Duration>,
+    pub(crate) touch_every: Option<Duration>,
     pub(crate) max_size: usize,
     pub(crate) hasher: TokenHasher,
     pub(crate) random: Random,
     pub(crate) clock: Arc<dyn Clock>,
-    deadline: Duration,
-    unreadable: Unreadable,
-    turns: Box<[Mutex<()>]>,
+    pub(crate) deadline: Duration,
+    pub(crate) request_deadline: Duration,
+    pub(crate) watch_every: Duration,
+    pub(crate) watchers: Arc<Watchers>,
+    pub(crate) unreadable: Unreadable,
+    pub(crate) events: Listener,
+    pub(crate) turns: Box<[Mutex<()>]>,
 }
 
 /// What to do with a record whose bytes are damaged.
@@ -132,7 +140,11 @@ impl SessionManager {
         limit: usize,
     ) -> Result<Vec<SessionInfo>, Error> {
         let records = self.index()?.list(subject, after, limit);
-        let records = bounded(self.until(), records, StoreError::not_applied(LATE_STORE)).await?;
+        let late = StoreError::not_applied(LATE_STORE);
+        let records = self
+            .shared
+            .call(StoreCall::List, self.until(), records, late);
+        let records = records.await?;
         Ok(records
             .iter()
             .map(|record| self.shared.info(record))
@@ -147,8 +159,9 @@ impl SessionManager {
     pub async fn end(&self, subject: &str, key: &SessionKey) -> Result<bool, Error> {
         let until = self.until();
         let found = self.shared.store.load(key);
-        let found = bounded(until, found, StoreError::not_applied(LATE_STORE)).await?;
-        let Some(record) = found else {
+        let late = StoreError::not_applied(LATE_STORE);
+        let found = self.shared.call(StoreCall::Load, until, found, late);
+        let Some(record) = found.await? else {
             return Ok(false);
         };
         asked_for(key, &record)?;
@@ -156,9 +169,18 @@ impl SessionManager {
             return Ok(false);
         }
         let deleted = self.shared.store.delete(key);
-        let deleted = bounded(until, deleted, StoreError::unknown(LATE_STORE)).await?;
-        tracing::info!(%key, "session ended from another one");
-        Ok(deleted == crate::Delete::Deleted)
+        let late = StoreError::unknown(LATE_STORE);
+        let deleted = self.shared.call(StoreCall::Delete, until, deleted, late);
+        let deleted = deleted.await? == crate::Delete::Deleted;
+        if deleted {
+            tracing::info!(%key, "session ended from another one");
+            self.shared.watchers.ring(key);
+            self.shared.events.tell(|| Event::Ended {
+                key: *key,
+                why: EndReason::Revoked,
+            });
+        }
+        Ok(deleted)
     }
 
     /// Ends all sessions of `subject` but that of `except`, and says how many there were.
@@ -172,17 +194,28 @@ impl SessionManager {
         except: Option<&SessionKey>,
     ) -> Result<usize, Error> {
         let ended = self.index()?.delete_subject(subject, except);
-        Ok(bounded(self.until(), ended, StoreError::unknown(LATE_STORE)).await?)
+        let late = StoreError::unknown(LATE_STORE);
+        let ended = self
+            .shared
+            .call(StoreCall::DeleteSubject, self.until(), ended, late);
+        let count = ended.await?;
+        self.shared.watchers.ring_all(subject);
+        tracing::info!(count, "sessions of a subject ended");
+        self.shared.events.tell(|| Event::AllEnded {
+            subject: subject.into(),
+            except: except.copied(),
+            count,
+        });
+        Ok(count)
     }
 
     /// A task that removes expired records; see [`Cleanup`].
     pub fn cleanup(&self) -> Cleanup {
-        Cleanup::new(Arc::clone(&self.shared.store))
+        Cleanup::new(Arc::clone(&self.shared.store), self.shared.events.clone())
     }
 
-    /// When store calls that start now must have ended.
-    pub(crate) fn until(&self) -> Instant {
-        Instant::now() + self.shared.deadline.min(FOREVER)
+    fn until(&self) -> Instant {
+        self.shared.until()
     }
 
     fn index(&self) -> Result<&Arc<dyn SessionIndex>, Error> {
@@ -191,31 +224,46 @@ impl SessionManager {
 }
 
 impl Shared {
+    /// When store calls that start now must have ended.
+    pub(crate) fn until(&self) -> Instant {
+        Instant::now() + self.deadline.min(FOREVER)
+    }
+
     /// Finds what `id` gives the right to.
     pub(crate) async fn load(&self, id: &SessionId, until: Instant) -> Result<Base, Error> {
         let key = id.key();
         let loading = self.store.load(&key);
-        let found = bounded(until, loading, StoreError::not_applied(LATE_STORE)).await?;
+        let late = StoreError::not_applied(LATE_STORE);
+        let found = self.call(StoreCall::Load, until, loading, late).await?;
         let now = self.clock.now();
         // Of another key's record it does not matter whether it is live: it is no answer.
-        let answer = |record: &Record| record.key != key || record.is_live(now);
-        let Some(record) = found.filter(answer) else {
+        let Some(record) = found else {
+            self.events.tell(|| Event::Unknown { key });
             return Ok(Base::Absent(Absent::NotFound));
         };
+        if record.key == key && !record.is_live(now) {
+            self.events.tell(|| Event::Expired { key });
+            return Ok(Base::Absent(Absent::NotFound));
+        }
         let Live { record, body } = match Live::checked(&key, record) {
             Ok(live) => live,
-            Err(error) if self.unreadable == Unreadable::StartFresh => {
+            Err(error) => {
+                self.events.tell(|| Event::Corrupt { key });
+                if self.unreadable == Unreadable::Fail {
+                    return Err(error);
+                }
                 tracing::warn!(%key, %error, "session treated as absent");
                 return Ok(Base::Absent(Absent::NotFound));
             }
-            Err(error) => return Err(error),
         };
         if now >= self.effective(&body).limit(record.created_at) {
+            self.events.tell(|| Event::Expired { key });
             return Ok(Base::Absent(Absent::NotFound));
         }
         if !body.head.hash.matches(&self.hasher.hash(id)) {
             let late = now.saturating_since(body.head.cycled_at) < LATE;
             tracing::info!(%key, late, "a token that is not the current one was presented");
+            self.events.tell(|| Event::Reuse { key, recent: late });
             return Ok(Base::Absent(Absent::Superseded { late }));
         }
         Ok(Base::Live(Live { record, body }))
@@ -255,7 +303,28 @@ impl Shared {
         until: Instant,
     ) -> Result<Touch, StoreError> {
         let touching = self.store.touch(key, expected, deadline);
-        bounded(until, touching, StoreError::unknown(LATE_STORE)).await
+        let late = StoreError::unknown(LATE_STORE);
+        self.call(StoreCall::Touch, until, touching, late).await
+    }
+
+    /// Awaits a call of the store, at most `until`, and tells how it went.
+    pub(crate) async fn call<T>(
+        &self,
+        call: StoreCall,
+        until: Instant,
+        answer: Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + '_>>,
+        late: StoreError,
+    ) -> Result<T, StoreError> {
+        let began = self.events.listens().then(Instant::now);
+        let answer = bounded(until, answer, late).await;
+        if let Some(began) = began {
+            self.events.tell(|| Event::Answered {
+                call,
+                took: began.elapsed(),
+                failed: answer.as_ref().err().map(StoreError::effect),
+            });
+        }
+        answer
     }
 
     /// Where those who lost a compare-and-swap on `key` queue, one at a time.
@@ -305,112 +374,6 @@ impl fmt::Debug for SessionManager {
             .field("store", &self.shared.store)
             .field("serializer", &self.shared.serializer)
             .field("lifetime", &self.shared.lifetime)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Configures a [`SessionManager`].
-#[must_use]
-pub struct SessionManagerBuilder {
-    shared: Shared,
-}
-
-impl SessionManagerBuilder {
-    fn new(store: Arc<dyn SessionStore>, index: Option<Arc<dyn SessionIndex>>) -> Self {
-        Self {
-            shared: Shared {
-                store,
-                index,
-                serializer: Serializer::default(),
-                lifetime: Lifetime::default(),
-                touch_every: None,
-                max_size: 64 * 1024,
-                hasher: TokenHasher::new(""),
-                random: getrandom::fill,
-                clock: Arc::new(SystemClock),
-                deadline: Duration::from_secs(2),
-                unreadable: Unreadable::default(),
-                turns: (0..64).map(|_| Mutex::new(())).collect(),
-            },
-        }
-    }
-
-    /// How values are written; [`Serializer::Json`] unless set.
-    pub fn serializer(mut self, serializer: Serializer) -> Self {
-        self.shared.serializer = serializer;
-        self
-    }
-
-    /// How long sessions live that have no lifetime of their own.
-    ///
-    /// A shorter absolute lifetime holds for existing sessions at once; a shorter idle timeout
-    /// from their next write on.
-    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
-        self.shared.lifetime = lifetime;
-        self
-    }
-
-    /// How much later a request must make the deadline to move it, be it one that reads or one that
-    /// writes; an eighth of the idle timeout unless set. A session that nobody uses any more ends up to
-    /// this much before its idle timeout is over.
-    pub fn touch_every(mut self, resolution: Duration) -> Self {
-        self.shared.touch_every = Some(resolution);
-        self
-    }
-
-    /// The largest body of a record in bytes, checked before the store is asked; 64 KiB unless set.
-    pub fn max_size(mut self, bytes: usize) -> Self {
-        self.shared.max_size = bytes;
-        self
-    }
-
-    /// The name of the application or cookie, and the empty text unless set. A token of one realm is
-    /// worthless in another that shares its store, so give each its own; changing the realm logs
-    /// everybody out.
-    pub fn realm(mut self, realm: &str) -> Self {
-        self.shared.hasher = TokenHasher::new(realm);
-        self
-    }
-
-    /// The clock; the operating system's unless set. Stores that keep deadlines themselves must be
-    /// given the same one.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.shared.clock = Arc::new(clock);
-        self
-    }
-
-    /// How long a load, a save or a delete may take, all retries included; 2 seconds unless set.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.shared.deadline = deadline;
-        self
-    }
-
-    /// What to do with damaged records; [`Unreadable::Fail`] unless set.
-    pub fn unreadable(mut self, unreadable: Unreadable) -> Self {
-        self.shared.unreadable = unreadable;
-        self
-    }
-
-    /// Replaces the operating system's generator. For tests of its failure.
-    #[doc(hidden)]
-    pub fn random(mut self, random: fn(&mut [u8]) -> Result<(), getrandom::Error>) -> Self {
-        self.shared.random = random;
-        self
-    }
-
-    /// The manager.
-    #[must_use]
-    pub fn build(self) -> SessionManager {
-        SessionManager {
-            shared: Arc::new(self.shared),
-        }
-    }
-}
-
-impl fmt::Debug for SessionManagerBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionManagerBuilder")
-            .field("store", &self.shared.store)
             .finish_non_exhaustive()
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::changes::Change;
+use crate::events::News;
 use crate::guard::ValueMut;
 use crate::locked::Locked;
 use crate::serializer::Value;
@@ -59,10 +60,12 @@ pub(crate) struct Shared<S: ?Sized> {
 
 impl Session {
     pub(crate) fn new(manager: SessionManager, source: impl IdSource) -> Self {
+        let state = State::new(manager.shared.events.listens());
+        let state = std::sync::Mutex::new(state);
         Self(Arc::new(Shared {
             manager,
             io: tokio::sync::Mutex::new(()),
-            state: std::sync::Mutex::new(State::new()),
+            state,
             source,
         }))
     }
@@ -207,6 +210,7 @@ impl Session {
                 let mut state = self.state();
                 if !state.is_deleting() {
                     state.check_open()?;
+                    state.check_place()?;
                     let now = state.view.get(state.body(), name);
                     if now == old {
                         state.view.set(name, Some(value));
@@ -348,7 +352,6 @@ impl Session {
     /// [`Error::Store`] or [`Error::Corrupt`]: the session may live on. [`Error::Ended`]: it does,
     /// under a newer token that this request does not have.
     pub async fn delete(&self) -> Result<(), Error> {
-        self.state().activity.looked = true;
         self.delete_now().await
     }
 
@@ -373,6 +376,7 @@ impl Session {
         Locked {
             state: crate::lock(&self.0.state),
             trash: Vec::new(),
+            news: News::new(&self.0.manager.shared.events),
         }
     }
 

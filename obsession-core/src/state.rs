@@ -9,9 +9,11 @@ use crate::activity::{Activity, ClientAction};
 use crate::attempt::Attempt;
 use crate::body::Body;
 use crate::changes::{Change, Overwritten, View};
+use crate::events::Event;
+use crate::failure::Failure;
 use crate::live::Live;
 use crate::manager::Shared;
-use crate::{Error, SessionId, SessionKey, Timestamp};
+use crate::{DropReason, Error, SessionId, SessionKey, Timestamp};
 
 /// What the client's token was found to give the right to.
 pub(crate) enum Base {
@@ -54,6 +56,14 @@ pub(crate) struct State {
     pub(crate) next: Option<SessionId>,
     pub(crate) presented: bool,
     pub(crate) closed: bool,
+    /// The route that must not use it, if this is one.
+    pub(crate) marked: Option<&'static str>,
+    /// The head of the response counts as sent, so no cookie can be set any more.
+    pub(crate) head_sent: bool,
+    /// How long calls of the store have taken up to there.
+    pub(crate) spent: Duration,
+    /// How the last look, save or delete failed, if it was not the application's fault.
+    pub(crate) failure: Option<Failure>,
     /// What a guard could not encode when it was dropped.
     pub(crate) failed: Option<Error>,
     /// The application was told that the pending changes can not be written, and has made no
@@ -74,12 +84,25 @@ pub(crate) struct State {
     /// Changes that are done with. They hold code and values of the application, whose `Drop` may
     /// use the session, so they are dropped without the lock.
     pub(crate) trash: Vec<Change>,
-    pub(crate) issue: bool,
+    /// Whether somebody listens to events, and what they are to be told once the lock is free.
+    observed: bool,
+    pub(crate) news: Vec<Event>,
+    /// The client is to be sent its token, because of this.
+    pub(crate) issue: Option<Issue>,
     pub(crate) clear: bool,
 }
 
+/// Why a client is sent a token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Issue {
+    Created,
+    Cycled,
+    Lifetime,
+    Renewal,
+}
+
 impl State {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(observed: bool) -> Self {
         Self {
             base: Base::Unknown,
             log: Vec::new(),
@@ -89,6 +112,10 @@ impl State {
             next: None,
             presented: false,
             closed: false,
+            marked: None,
+            head_sent: false,
+            spent: Duration::ZERO,
+            failure: None,
             failed: None,
             refused: false,
             lost: false,
@@ -98,7 +125,9 @@ impl State {
             pushes: 0,
             activity: Activity::default(),
             trash: Vec::new(),
-            issue: false,
+            observed,
+            news: Vec::new(),
+            issue: None,
             clear: false,
         }
     }
@@ -147,6 +176,12 @@ impl State {
     /// Adds a change that runs no code of the application.
     pub(crate) fn push(&mut self, mut change: Change) -> Result<(), Error> {
         self.check_open()?;
+        if self.head_sent && change.needs_cookie() {
+            return Err(Error::HeadSent);
+        }
+        if change.puts() {
+            self.check_place()?;
+        }
         self.forget_overwritten(&change.overwrites());
         let live = match &self.base {
             Base::Live(live) => Some(live),
@@ -176,6 +211,7 @@ impl State {
 
     /// Whether a change can still be made.
     pub(crate) fn check_open(&mut self) -> Result<(), Error> {
+        self.check_mark()?;
         self.activity.looked = true;
         if self.closed {
             return Err(Error::Closed);
@@ -191,6 +227,14 @@ impl State {
         };
         // Not yet for a sign-in itself, which goes through `push_sign_in`.
         if ended { Err(Error::Ended) } else { Ok(()) }
+    }
+
+    /// Whether a value can be put in: that of a new session would need a cookie.
+    pub(crate) fn check_place(&self) -> Result<(), Error> {
+        if self.head_sent && matches!(self.base, Base::Absent(_)) {
+            return Err(Error::HeadSent);
+        }
+        Ok(())
     }
 
     /// Whether all that was changed will be dropped: another request has just replaced the token,
@@ -209,10 +253,25 @@ impl State {
         self.push(change)
     }
 
-    pub(crate) fn drop_changes(&mut self) {
-        self.activity.dropped |= !self.log.is_empty();
+    /// Notes what is to be told.
+    pub(crate) fn tell(&mut self, event: impl FnOnce() -> Event) {
+        if self.observed {
+            self.news.push(event());
+        }
+    }
+
+    pub(crate) fn drop_changes(&mut self, why: DropReason) {
+        if !self.log.is_empty() {
+            self.activity.dropped = true;
+            self.tell_dropped(why);
+        }
         self.forget();
         self.next = None;
+    }
+
+    pub(crate) fn tell_dropped(&mut self, why: DropReason) {
+        let stored = self.live().map(|live| live.record.key);
+        self.tell(|| Event::Dropped { key: stored, why });
     }
 
     /// Empties the log.
@@ -234,6 +293,10 @@ impl State {
 
     /// Drops the changes that no call to the store carries.
     pub(crate) fn forget_unsent(&mut self) {
+        let sent = self.attempt.as_ref().map_or(0, |attempt| attempt.covers);
+        if sent < self.log.len() || self.failed.is_some() {
+            self.tell_dropped(DropReason::HandlerFailed);
+        }
         self.failed = None;
         match &self.attempt {
             Some(attempt) if attempt.covers < self.log.len() => {
@@ -247,20 +310,32 @@ impl State {
 
     /// The session was ended by another request.
     pub(crate) fn ended(&mut self) -> Error {
-        self.over(Base::Ended)
+        self.over(Base::Ended, DropReason::Ended)
+    }
+
+    /// The session turned out to be gone: ended by another request, or over by itself.
+    pub(crate) fn ended_at(&mut self, now: Timestamp) -> Error {
+        if let Some(record) = self.live().map(|live| &live.record)
+            && !record.is_live(now)
+        {
+            let key = record.key;
+            self.tell(|| Event::Expired { key });
+        }
+        self.ended()
     }
 
     /// Another request has replaced the token, and what this one wants is for its holder to do.
     pub(crate) fn overtaken(&mut self) -> Error {
-        self.over(Base::Absent(Absent::Superseded { late: true }))
+        let base = Base::Absent(Absent::Superseded { late: true });
+        self.over(base, DropReason::Replaced)
     }
 
-    fn over(&mut self, base: Base) -> Error {
-        self.drop_changes();
+    fn over(&mut self, base: Base, why: DropReason) -> Error {
+        self.drop_changes(why);
         self.base = base;
         (self.attempt, self.id, self.superseded) = (None, None, false);
         // Neither is an earlier delete for this request to tell: there is a newer token by now.
-        (self.issue, self.clear) = (false, false);
+        (self.issue, self.clear) = (None, false);
         Error::Ended
     }
 
@@ -269,7 +344,7 @@ impl State {
         self.forget();
         (self.attempt, self.failed, self.lost) = (None, None, false);
         self.delete_in_doubt = false;
-        (self.id, self.next, self.issue) = (None, None, false);
+        (self.id, self.next, self.issue) = (None, None, None);
         // A second one has nothing to add to what the first has found.
         if !self.is_deleted() {
             self.clear = self.presented;
@@ -320,7 +395,7 @@ impl State {
     /// What the client is to be told about all that has been acknowledged.
     pub(crate) fn client_action(&self, shared: &Shared, max_age: Option<Duration>) -> ClientAction {
         match (&self.base, &self.id) {
-            (Base::Live(live), Some(id)) if self.issue => {
+            (Base::Live(live), Some(id)) if self.issue.is_some() => {
                 let limit = shared.effective(&live.body).limit(live.record.created_at);
                 let rest = limit.saturating_since(shared.clock.now());
                 let max_age = keep_for(&live.body, max_age).map(|keep| keep.min(rest));
@@ -337,6 +412,7 @@ impl State {
     /// Whether the client's copy should be renewed.
     pub(crate) fn reissue_due(&self, max_age: Option<Duration>, now: Timestamp) -> bool {
         self.id.is_some()
+            && !self.head_sent
             && self
                 .body()
                 .is_some_and(|body| reissue_due(body, max_age, now))

@@ -1,4 +1,4 @@
-//! No token, no hash of one and no value is shown by `Debug` or stands in an error.
+//! No token, no hash of one and no value is shown by `Debug` or stands in an error, an event or the log.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,11 +10,13 @@
 mod common;
 
 use std::fmt::Debug;
+use std::io;
+use std::sync::{Arc, Mutex};
 
 use common::{Fault, Kept, at, at_with, saved};
 use obsession_core::{
-    ClientAction, FileStore, MemoryStore, Presented, Record, Session, SessionId, SessionIndex,
-    SessionManager, SessionStore, Update,
+    ClientAction, Event, Events, FileStore, MemoryStore, Presented, Record, Session, SessionId,
+    SessionIndex, SessionManager, SessionStore, Update,
 };
 
 const VALUE: &str = "hunter2, the value";
@@ -203,4 +205,103 @@ async fn no_error_names_a_secret() {
     }
     let unparsed = VALUE.parse::<SessionId>().unwrap_err();
     secrets.not_in(&format!("{unparsed} {unparsed:?}"));
+}
+
+/// The events and the log of one test.
+#[derive(Clone, Debug, Default)]
+struct Noted(Arc<Mutex<Vec<u8>>>);
+
+impl Events for Noted {
+    fn tell(&self, event: &Event) {
+        let event = format!("event: {event:?}\n");
+        self.0.lock().unwrap().extend(event.as_bytes());
+    }
+}
+
+impl io::Write for Noted {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// All that is told and logged, at the finest level, of a session that is made, read, written,
+/// replayed, cycled, touched, refused, taken over and ended.
+#[tokio::test]
+async fn no_event_and_no_line_of_the_log_holds_a_secret() {
+    let noted = Noted::default();
+    let lines = noted.clone();
+    let log = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || lines.clone())
+        .finish();
+    let _log = tracing::subscriber::set_default(log);
+    let at = at_with(|builder| builder.max_size(900).events(noted.clone()));
+
+    let session = at.manager.open(None);
+    all_kinds_of_change(&session).await;
+    let first = saved(&session).await;
+    let mut secrets = vec![Secrets::of(&first, at.record(&first).await.as_ref())];
+    let reader = at.open(&first);
+    reader.names().await.unwrap();
+    session.cycle().unwrap();
+    let second = saved(&session).await;
+    secrets.push(Secrets::of(&second, at.record(&second).await.as_ref()));
+    reader.insert("value", "late").unwrap();
+    let _ = reader.finish(true).await.unwrap();
+    let _ = at.open(&first).names().await.unwrap();
+    at.pass(2 * 24 * 60 * 60);
+    let touches = at.open(&second);
+    touches.names().await.unwrap();
+    let _ = touches.finish(true).await.unwrap();
+    let large = at.open(&second);
+    large.insert("value", &VALUE.repeat(100)).unwrap();
+    large.finish(true).await.unwrap_err();
+    let replays = at.open(&second);
+    replays
+        .update("value", |v: &mut String| v.push('!'))
+        .await
+        .unwrap();
+    at.store.plan([at.rival(&second, "other")]);
+    let _ = replays.finish(true).await.unwrap();
+    let failed = at.open(&second);
+    failed.insert("value", VALUE).unwrap();
+    at.store.set_always(Fault::Refuse);
+    failed.finish(true).await.unwrap_err();
+    at.store.set_always(Fault::Pass);
+    let ends = at.open(&second);
+    ends.delete().await.unwrap();
+    let _ = ends.finish(true).await.unwrap();
+    let _ = at.open(&second).names().await.unwrap();
+
+    let text = String::from_utf8(noted.0.lock().unwrap().clone()).unwrap();
+    for secrets in secrets {
+        secrets.not_in(&text);
+    }
+    // What was searched has all of it, and says why.
+    let key = second.key().to_string();
+    for said in [
+        "event: Created",
+        "event: SignedIn",
+        "event: Cycled",
+        "event: Reuse",
+        "event: Dropped",
+        "event: Ended",
+        "event: Unknown",
+        "event: Answered",
+        "session loaded",
+        "session written",
+        "insert \"value\"",
+        "session touched",
+        "changes made again on a newer record",
+        "because=\"deleted\"",
+        key.as_str(),
+    ] {
+        assert!(text.contains(said), "{said} is not in {text}");
+    }
 }

@@ -6,10 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::{Response, StatusCode};
-use obsession_core::{ClientAction, Error, Session};
+use obsession_core::Session;
 use pin_project_lite::pin_project;
 
-use crate::body::SessionBody;
+use crate::body::{OpenSession, SessionBody};
+use crate::finishing::{self, End, Outcome, finish, try_finish};
+use crate::policy::Ending;
 use crate::tell::Teller;
 
 pin_project! {
@@ -21,17 +23,27 @@ pin_project! {
         teller: Teller,
         // Boxed, since most requests never come here.
         finishing: Option<Box<Finishing<R>>>,
+        answered: bool,
+    }
+
+    impl<F, R> PinnedDrop for SessionFuture<F, R> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if !*this.answered && std::thread::panicking() {
+                let keep = this.teller.policy().saves(Ending::Panic);
+                // There is nobody to wait for it.
+                if try_finish(this.session, End::Request, keep).is_none() {
+                    drop(finish(this.session, End::Request, keep));
+                }
+            }
+        }
     }
 }
 
 struct Finishing<R> {
     response: Response<R>,
-    outcome: Pin<Box<dyn Future<Output = Outcome> + Send>>,
-}
-
-enum Outcome {
-    Done(Result<ClientAction, Error>),
-    Panicked,
+    outcome: finishing::Finishing,
+    body: Option<OpenSession>,
 }
 
 impl<F, R> SessionFuture<F, R> {
@@ -41,6 +53,7 @@ impl<F, R> SessionFuture<F, R> {
             session,
             teller,
             finishing: None,
+            answered: false,
         }
     }
 }
@@ -55,24 +68,40 @@ where
         let this = self.project();
         if this.finishing.is_none() {
             let answer = ready!(this.inner.poll(cx));
-            let keep = answer
-                .as_ref()
-                .is_ok_and(|response| !response.status().is_server_error());
-            let finished = this.session.try_finish(keep);
-            let response = match (answer, finished) {
-                (Ok(response), Some(action)) => {
-                    return Poll::Ready(Ok(this.teller.tell(response, &action, this.session)));
-                }
-                (Err(error), Some(_)) => return Poll::Ready(Err(error)),
-                (Err(error), None) => {
-                    // There is no response to wait for it.
-                    drop(finish(this.session, keep));
-                    return Poll::Ready(Err(error));
-                }
-                (Ok(response), None) => response,
+            *this.answered = true;
+            let policy = this.teller.policy();
+            let keep = policy.saves(match &answer {
+                Ok(response) => Ending::Answer(response.status()),
+                Err(_) => Ending::Error,
+            });
+            // Whoever makes the body may still use the session, if anybody has it.
+            let end = match &answer {
+                Ok(_) if this.session.is_shared() => End::Head,
+                _ => End::Request,
             };
-            let outcome = finish(this.session, keep);
-            *this.finishing = Some(Box::new(Finishing { response, outcome }));
+            let finished = try_finish(this.session, end, keep);
+            let response = match answer {
+                Ok(response) => response,
+                Err(error) => {
+                    if finished.is_none() {
+                        // There is no response to wait for it.
+                        drop(finish(this.session, end, keep));
+                    }
+                    return Poll::Ready(this.teller.instead_of(error, this.session));
+                }
+            };
+            let open = || OpenSession::new(this.session.clone(), policy, keep);
+            let body = (end == End::Head).then(open);
+            if let Some(action) = finished {
+                let response = this.teller.tell(response, &action, this.session);
+                return Poll::Ready(Ok(response.map(|inner| inner.with(body))));
+            }
+            let outcome = finish(this.session, end, keep);
+            *this.finishing = Some(Box::new(Finishing {
+                response,
+                outcome,
+                body,
+            }));
         }
         let Some(finishing) = this.finishing else {
             return Poll::Pending;
@@ -83,7 +112,9 @@ where
         };
         Poll::Ready(Ok(match outcome {
             Outcome::Done(Ok(action)) => {
-                this.teller.tell(finishing.response, &action, this.session)
+                let Finishing { response, body, .. } = *finishing;
+                let response = this.teller.tell(response, &action, this.session);
+                response.map(|inner| inner.with(body))
             }
             Outcome::Done(Err(error)) => {
                 tracing::error!(
@@ -98,20 +129,6 @@ where
                 this.teller.refuse(response, this.session)
             }
         }))
-    }
-}
-
-/// Finishes on a task of its own, which the client cannot drop by disconnecting.
-fn finish(session: &Session, keep: bool) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
-    let session = session.clone();
-    let finish = async move { Outcome::Done(session.finish(keep).await) };
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => {
-            let task = runtime.spawn(finish);
-            Box::pin(async { task.await.unwrap_or(Outcome::Panicked) })
-        }
-        // Without tokio, which a store in memory can do without, the response's own future does it.
-        Err(_) => Box::pin(finish),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{Extensions, Response, StatusCode};
 use obsession_core::{Error, Session, SessionManager};
 
+use crate::policy::SavePolicy;
 use crate::service::SessionService;
 use crate::transport::Transport;
 
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) manager: SessionManager,
     pub(crate) transport: Transport,
     pub(crate) on_failure: Arc<OnFailure>,
+    pub(crate) save_policy: SavePolicy,
     pub(crate) give: Arc<Give>,
     pub(crate) clear_site_data: bool,
 }
@@ -48,6 +50,7 @@ impl SessionLayer {
                 manager,
                 transport: transport.into(),
                 on_failure: Arc::new(default_answer),
+                save_policy: SavePolicy::default(),
                 give: Arc::new(give),
                 clear_site_data: false,
             }),
@@ -55,7 +58,8 @@ impl SessionLayer {
     }
 
     /// Answers with the head that `answer` makes, and an empty body, where the changes of a request
-    /// could not be saved.
+    /// could not be saved, or whose handler gave an error after its session could not be loaded, saved
+    /// or deleted. A handler that gives a response of its own has answered: that one is sent.
     ///
     /// Unless set: 503 where the store or the random generator failed, 409 for an
     /// [`Error::Conflict`], 500 else.
@@ -65,6 +69,13 @@ impl SessionLayer {
         answer: impl Fn(&Error) -> Response<()> + Send + Sync + 'static,
     ) -> Self {
         Arc::make_mut(&mut self.shared).on_failure = Arc::new(answer);
+        self
+    }
+
+    /// What is saved where the handler failed; [`SavePolicy::UnlessFailed`] unless set.
+    #[must_use]
+    pub fn save_policy(mut self, policy: SavePolicy) -> Self {
+        Arc::make_mut(&mut self.shared).save_policy = policy;
         self
     }
 

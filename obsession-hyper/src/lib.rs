@@ -4,8 +4,13 @@
 mod axum;
 mod body;
 mod cookie;
+mod csrf;
+mod finishing;
 mod future;
 mod layer;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod policy;
 mod reader;
 mod service;
 mod source;
@@ -16,7 +21,11 @@ mod transport;
 pub use axum::{CurrentSession, SessionEntry, SessionRejection, Value};
 pub use body::SessionBody;
 pub use cookie::{Cookie, CookieBuilder, CookieError, SameSite};
+pub use csrf::{CsrfGuard, Verdict};
 pub use future::SessionFuture;
 pub use layer::SessionLayer;
+#[cfg(feature = "metrics")]
+pub use metrics::Metrics;
+pub use policy::SavePolicy;
 pub use service::SessionService;
 pub use transport::{IdTransport, ReservedHeader, Transport};

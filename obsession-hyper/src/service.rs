@@ -8,6 +8,7 @@ use obsession_core::{Error, Session, SessionManager};
 use crate::body::SessionBody;
 use crate::future::SessionFuture;
 use crate::layer::SessionLayer;
+use crate::policy::SavePolicy;
 use crate::source::RequestSource;
 use crate::tell::Teller;
 use crate::transport::Transport;
@@ -30,9 +31,13 @@ use crate::transport::Transport;
 /// | found it missing, stale or ended elsewhere | load | nothing |
 /// | store failed | - | nothing; 503 by a configurable answer |
 ///
-/// A response with status 5xx, or an error of the inner service, means that the handler failed:
-/// what it had not saved itself is dropped. Saving runs on a task of its own, so a client that
+/// A response with status 5xx, an error of the inner service or a panic means that the handler
+/// failed: what it had not saved itself is dropped, unless another [`SavePolicy`] is set. Saving runs on a task of its own, so a client that
 /// disconnects does not cut it in half.
+///
+/// While the body is produced, whoever still has the session can change its values: they are saved
+/// when the body ends, before the client sees the end, or when it is dropped. What would need a
+/// cookie is an [`Error::HeadSent`] by then.
 ///
 /// Where the id travels by another [`Transport`], what is said of the cookie holds for that.
 ///
@@ -61,6 +66,15 @@ impl<S> SessionService<S> {
     ) -> Self {
         Self {
             layer: self.layer.on_failure(answer),
+            ..self
+        }
+    }
+
+    /// What is saved where the handler failed: [`SessionLayer::save_policy`].
+    #[must_use]
+    pub fn save_policy(self, policy: SavePolicy) -> Self {
+        Self {
+            layer: self.layer.save_policy(policy),
             ..self
         }
     }

@@ -9,6 +9,7 @@ use obsession_core::{ClientAction, Error, Session};
 use crate::body::SessionBody;
 use crate::cookie::{self, Cookie};
 use crate::layer::Shared;
+use crate::policy::SavePolicy;
 use crate::source::CameBy;
 use crate::transport::Way;
 
@@ -45,6 +46,23 @@ impl Teller {
             self.vary(&mut head.headers);
         }
         Response::from_parts(head, SessionBody::new(body))
+    }
+
+    pub(crate) fn policy(&self) -> SavePolicy {
+        self.shared.save_policy
+    }
+
+    /// The answer to a request whose handler gave an error: that one, unless it was the session's
+    /// failure, for which there is a better answer.
+    pub(crate) fn instead_of<R, E>(
+        &self,
+        error: E,
+        session: &Session,
+    ) -> Result<Response<SessionBody<R>>, E> {
+        match session.failure() {
+            Some(failure) => Ok(self.refuse(self.failed(&failure), session)),
+            None => Err(error),
+        }
     }
 
     /// The head of the answer where the session could not be finished.

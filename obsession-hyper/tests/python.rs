@@ -72,6 +72,14 @@ async fn lc_08_a_change_after_the_head_is_an_error_and_stores_nothing() {
         let answer = call(&service, id).await;
         assert_eq!(cookie_of(answer.headers()), None);
         let late = kept.lock().unwrap().take().unwrap();
+        for changed in [late.cycle(), late.sign_in("zoe")] {
+            assert!(matches!(changed, Err(Error::HeadSent)), "{changed:?}");
+        }
+        if id.is_none() {
+            assert!(matches!(late.insert("a", &1), Err(Error::HeadSent)));
+        }
+        late.save().await.unwrap();
+        drop(answer);
         for changed in [late.insert("a", &1), late.cycle(), late.sign_in("zoe")] {
             assert!(matches!(changed, Err(Error::Closed)), "{changed:?}");
         }

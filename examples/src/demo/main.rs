@@ -6,6 +6,7 @@ mod page;
 mod reply;
 mod routes;
 mod store;
+mod stream;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -73,8 +74,10 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         tokio::spawn(cleanup.run_until(async move { stop.notified().await }))
     };
 
+    let (stops, stopping) = tokio::sync::watch::channel(false);
     let app = Arc::new(App {
         store: store.description.clone(),
+        stopping,
     });
     let routes = service_fn(move |request| routes::answer(Arc::clone(&app), request));
     let service = SessionService::new(routes, store.manager.clone(), cookie);
@@ -109,6 +112,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
 
     println!("stopping: requests that are under way are finished");
     drop(listener);
+    stops.send_replace(true);
     if tokio::time::timeout(GRACE, graceful.shutdown())
         .await
         .is_err()

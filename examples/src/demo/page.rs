@@ -155,7 +155,16 @@ fn body(
         "<li>showing it writes nothing, unless its deadline is due to move, and sends no cookie<li>sessions are kept in {}",
         escape(store)
     )?;
-    writeln!(page, "</ul></section></html>")
+    writeln!(page, "</ul></section>")?;
+    if contents.is_some() {
+        // The page goes with the session, wherever that is ended.
+        writeln!(
+            page,
+            "<script type=module>new EventSource('/events').addEventListener('over', \
+             event => {{ event.target.close(); location.reload() }})</script>"
+        )?;
+    }
+    writeln!(page, "</html>")
 }
 
 fn list_devices(

@@ -1,13 +1,15 @@
 //! Answers.
 
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
-use obsession_core::Error;
+use obsession_core::{Error, Refusal};
 use serde_json::json;
 
-pub(crate) type Reply = Response<Full<Bytes>>;
+use crate::stream::Stream;
+
+pub(crate) type Reply = Response<Either<Full<Bytes>, Stream>>;
 
 /// What went wrong, as it is answered.
 pub(crate) struct Failure {
@@ -60,6 +62,15 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Failed(error) => error.into(),
+            refusal => Self::new(StatusCode::UNAUTHORIZED, refusal.to_string()),
+        }
+    }
+}
+
 impl From<Failure> for Reply {
     fn from(failure: Failure) -> Self {
         let mut reply = json_reply(&json!({ "error": failure.message }));
@@ -72,32 +83,43 @@ impl From<Failure> for Reply {
 }
 
 pub(crate) fn json_reply(value: &serde_json::Value) -> Reply {
-    let mut reply = Response::new(Full::from(format!("{value}\n")));
+    let mut reply = Response::new(full(format!("{value}\n")));
     let json = HeaderValue::from_static("application/json");
     reply.headers_mut().insert(CONTENT_TYPE, json);
     reply
 }
 
 pub(crate) fn html(page: String) -> Reply {
-    let mut reply = Response::new(Full::from(page));
+    let mut reply = Response::new(full(page));
     let html = HeaderValue::from_static("text/html; charset=utf-8");
     reply.headers_mut().insert(CONTENT_TYPE, html);
     reply
 }
 
 pub(crate) fn text(text: &'static str) -> Reply {
-    let mut reply = Response::new(Full::from(text));
+    let mut reply = Response::new(full(text));
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     reply.headers_mut().insert(CONTENT_TYPE, plain);
     reply
 }
 
+pub(crate) fn events(stream: Stream) -> Reply {
+    let mut reply = Response::new(Either::Right(stream));
+    let events = HeaderValue::from_static("text/event-stream");
+    reply.headers_mut().insert(CONTENT_TYPE, events);
+    reply
+}
+
 /// Back to the page, after a form (RFC 9110 15.4.4).
 pub(crate) fn back(did: &str) -> Reply {
-    let mut reply = Response::new(Full::default());
+    let mut reply = Response::new(full(""));
     *reply.status_mut() = StatusCode::SEE_OTHER;
     let location = HeaderValue::try_from(format!("/?did={did}"));
     let location = location.unwrap_or(HeaderValue::from_static("/"));
     reply.headers_mut().insert(LOCATION, location);
     reply
+}
+
+fn full(text: impl Into<Bytes>) -> Either<Full<Bytes>, Stream> {
+    Either::Left(Full::new(text.into()))
 }

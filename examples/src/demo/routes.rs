@@ -8,12 +8,15 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use obsession_core::{Session, SessionInfo, SessionKey};
+use obsession_hyper::{CsrfGuard, Verdict};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::input::{self, Input};
 use crate::page;
-use crate::reply::{Failure, Reply, back, html, json_reply, text};
+use crate::reply::{Failure, Reply, back, events, html, json_reply, text};
+use crate::stream::Stream;
 
 const VISITS: &str = "visits";
 const CART: &str = "cart";
@@ -25,6 +28,8 @@ const DEVICES: usize = 100;
 /// What the routes know besides the request.
 pub(crate) struct App {
     pub(crate) store: String,
+    /// Whether the server has been told to stop, which ends streams.
+    pub(crate) stopping: watch::Receiver<bool>,
 }
 
 /// What a session holds, as the page and the API show it.
@@ -45,6 +50,7 @@ enum Route<'a> {
     Index,
     Show,
     Devices,
+    Events,
     Visit,
     Cart,
     SignIn,
@@ -62,6 +68,7 @@ impl<'a> Route<'a> {
             ["healthz"] => Self::Health,
             ["api", "session"] => Self::Show,
             ["api", "devices"] => Self::Devices,
+            ["events"] => Self::Events,
             ["visit"] => Self::Visit,
             ["cart"] => Self::Cart,
             ["sign-in"] => Self::SignIn,
@@ -76,7 +83,7 @@ impl<'a> Route<'a> {
     fn check_method(&self, method: &Method) -> Result<(), Failure> {
         let reads = matches!(
             self,
-            Self::Health | Self::Index | Self::Show | Self::Devices
+            Self::Health | Self::Index | Self::Show | Self::Devices | Self::Events
         );
         match *method {
             Method::GET | Method::HEAD if reads => Ok(()),
@@ -90,6 +97,14 @@ async fn route(app: &App, request: Request<Incoming>) -> Result<Reply, Failure> 
     let uri = request.uri().clone();
     let route = Route::of(uri.path()).ok_or_else(Failure::not_found)?;
     route.check_method(request.method())?;
+    // What comes without either header is a program's, and has no cookie but its own; a site for old
+    // browsers would ask for the form's token here.
+    if CsrfGuard::new().check(&request) == Verdict::Refuse {
+        return Err(Failure::new(
+            StatusCode::FORBIDDEN,
+            "another site made your browser ask for this",
+        ));
+    }
     let query = uri.query().unwrap_or_default();
     let session = request.extensions().get::<Session>().cloned();
     let session = session.ok_or_else(|| {
@@ -100,11 +115,15 @@ async fn route(app: &App, request: Request<Incoming>) -> Result<Reply, Failure> 
     })?;
     let input = input::read(request).await?;
     match route {
-        // Nobody looked at the session, so it was neither loaded nor made.
-        Route::Health => Ok(text("ok\n")),
+        Route::Health => {
+            // Nobody looks at the session, so it is neither loaded nor made.
+            session.mark_untouched("/healthz");
+            Ok(text("ok\n"))
+        }
         Route::Index => index(app, &session, query).await,
         Route::Show => show(&session).await,
         Route::Devices => devices(&session).await,
+        Route::Events => Ok(events(Stream::of(&session, app.stopping.clone()))),
         Route::Visit => visit(&session, &input).await,
         Route::Cart => add_to_cart(&session, &input).await,
         Route::SignIn => sign_in(&session, &input).await,
@@ -220,7 +239,7 @@ async fn note(session: &Session, input: &Input, name: &str, query: &str) -> Resu
 
 async fn sign_out_device(session: &Session, input: &Input, key: &str) -> Result<Reply, Failure> {
     let key: SessionKey = key.parse().map_err(|_| Failure::not_found())?;
-    let user = signed_in(session).await?;
+    let user = session.require_subject().await?;
     let answer = json!({ "signed_out": key.as_str() });
     if session.key().await? == Some(key) {
         session.delete().await?;
@@ -233,7 +252,7 @@ async fn sign_out_device(session: &Session, input: &Input, key: &str) -> Result<
 }
 
 async fn sign_out_others(session: &Session, input: &Input) -> Result<Reply, Failure> {
-    let user = signed_in(session).await?;
+    let user = session.require_subject().await?;
     let key = session.key().await?;
     let ended = session.manager().end_all(&user, key.as_ref()).await?;
     Ok(done_elsewhere(input, &json!({ "signed_out": ended })))
@@ -284,11 +303,6 @@ async fn contents(session: &Session) -> Result<Option<Contents>, Failure> {
         cart: session.get(CART).await?.unwrap_or_default(),
         notes,
     }))
-}
-
-async fn signed_in(session: &Session) -> Result<Arc<str>, Failure> {
-    let subject = session.subject().await?;
-    subject.ok_or_else(|| Failure::new(StatusCode::UNAUTHORIZED, "nobody is signed in"))
 }
 
 /// The answer to a change: JSON, or back to the page for a browser's form.
