@@ -4,11 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-
 use crate::events::Listener;
 use crate::id::TokenHasher;
 use crate::manager::Shared;
+use crate::turns::Turns;
 use crate::watchers::Watchers;
 use crate::{
     Clock, Events, Lifetime, Serializer, SessionIndex, SessionManager, SessionStore, SystemClock,
@@ -40,7 +39,7 @@ impl SessionManagerBuilder {
                 watchers: Arc::new(Watchers::new()),
                 unreadable: Unreadable::default(),
                 events: Listener::default(),
-                turns: (0..64).map(|_| Mutex::new(())).collect(),
+                turns: Turns::default(),
             },
         }
     }

@@ -6,14 +6,13 @@
 
 use std::time::Duration;
 
-use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 use crate::attempt::Attempt;
 use crate::changes::{Change, View};
 use crate::events::Event;
 use crate::live::Live;
-use crate::manager::{LATE_STORE, within};
+use crate::manager::LATE_STORE;
 use crate::session::Session;
 use crate::state::{Absent, Base, State};
 use crate::{
@@ -152,7 +151,8 @@ impl Session {
             self.look_locked(until).await?;
         }
         let (mut keys, mut replays, mut retried) = (0, 0, false);
-        let mut turn = self.wait_behind_losers(until).await;
+        let key = || Some(self.state().live()?.record.key);
+        let mut turn = shared.turns.behind(key, until).await;
         loop {
             let prepared = self.state().prepare(shared, self.0.source.max_age(), renew);
             let Some(attempt) = prepared? else {
@@ -188,7 +188,7 @@ impl Session {
                         return Err(Error::Conflict);
                     }
                     if turn.is_none() {
-                        turn = self.wait_for_turn(until).await;
+                        turn = shared.turns.lost(attempt.live.record.key, until).await;
                     }
                     // Only other processes can still be in the way: they are given way to by
                     // chance.
@@ -206,25 +206,6 @@ impl Session {
                 }
             }
         }
-    }
-
-    /// Waits until it is this writer's turn, if somebody has lost a compare-and-swap on this session
-    /// and tries again: were newcomers to go ahead of him, he would lose until he gives up.
-    async fn wait_behind_losers(&self, until: Instant) -> Option<MutexGuard<'_, ()>> {
-        match self.queue()?.try_lock() {
-            Ok(_) => None,
-            Err(_) => self.wait_for_turn(until).await,
-        }
-    }
-
-    async fn wait_for_turn(&self, until: Instant) -> Option<MutexGuard<'_, ()>> {
-        within(until, self.queue()?.lock()).await
-    }
-
-    /// Where the writers to this session in this process queue, once one of them has lost.
-    fn queue(&self) -> Option<&tokio::sync::Mutex<()>> {
-        let key = self.state().live()?.record.key;
-        self.0.manager.shared.turn(&key)
     }
 
     async fn send(&self, attempt: &Attempt, until: Instant) -> Result<Answer, StoreError> {

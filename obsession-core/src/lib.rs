@@ -39,6 +39,7 @@ mod session;
 mod source;
 mod state;
 mod store;
+mod turns;
 mod untouched;
 mod watch;
 mod watchers;

@@ -8,7 +8,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use crate::body::Body;
@@ -19,6 +18,7 @@ use crate::live::{Live, asked_for};
 use crate::session::Session;
 use crate::source::{Fixed, IdSource};
 use crate::state::{Absent, Base};
+use crate::turns::Turns;
 use crate::watchers::Watchers;
 use crate::{
     Cleanup, Clock, EndReason, Error, Event, Lifetime, Presented, Record, Revision, Serializer,
@@ -71,7 +71,7 @@ pub(crate) struct Shared {
     pub(crate) watchers: Arc<Watchers>,
     pub(crate) unreadable: Unreadable,
     pub(crate) events: Listener,
-    pub(crate) turns: Box<[Mutex<()>]>,
+    pub(crate) turns: Turns,
 }
 
 /// What to do with a record whose bytes are damaged.
@@ -325,13 +325,6 @@ impl Shared {
             });
         }
         answer
-    }
-
-    /// Where those who lost a compare-and-swap on `key` queue, one at a time.
-    pub(crate) fn turn(&self, key: &SessionKey) -> Option<&Mutex<()>> {
-        let [.., a, b] = key.as_bytes();
-        self.turns
-            .get((usize::from(*a) * 64 + usize::from(*b)) % self.turns.len().max(1))
     }
 
     fn info(&self, record: &Record) -> SessionInfo {

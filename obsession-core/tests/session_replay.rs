@@ -11,9 +11,11 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use common::{At, Fault, at, saved, sent};
 use obsession_core::{ClientAction, Error, Lifetime, Session, SessionId};
+use tokio::time::Instant;
 
 /// A session with `cart`, loaded by a request that has not written yet.
 async fn late() -> (At, SessionId, Session) {
@@ -350,6 +352,67 @@ async fn a_conflict_that_does_not_end_is_reported_and_dropped() {
     assert!((9..40).contains(&tried), "{tried} calls");
     assert_eq!(late.finish(true).await.unwrap(), ClientAction::Keep);
     assert_eq!(at.names(&id).await.unwrap(), ["cart", "rival"]);
+}
+
+/// A save that has lost a swap and tries again, which takes a second.
+async fn loser(at: &At) -> (SessionId, tokio::task::JoinHandle<Session>) {
+    let id = at.stored().await;
+    let late = at.open(&id);
+    late.insert("ours", &1).unwrap();
+    late.contains("cart").await.unwrap();
+    let again = Fault::Delay(Duration::from_secs(1));
+    at.store.plan([at.rival(&id, "rival"), again]);
+    let late = tokio::spawn(async move {
+        late.save().await.unwrap();
+        late
+    });
+    while at.store.calls().last() != Some(&"update") {
+        tokio::task::yield_now().await;
+    }
+    tokio::task::yield_now().await;
+    (id, late)
+}
+
+/// Those who had lost queued in one of 64 places, with whoever wrote to a session that had the same one:
+/// under load these queues never emptied.
+#[tokio::test(start_paused = true)]
+async fn who_has_lost_keeps_no_other_session_waiting() {
+    let at = at();
+    let (_, late) = loser(&at).await;
+    let begun = Instant::now();
+    for _ in 0..1000 {
+        let other = at.manager.open(None);
+        other.insert("n", &1).unwrap();
+        let id = saved(&other).await;
+        let other = at.open(&id);
+        other.insert("n", &2).unwrap();
+        other.save().await.unwrap();
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert!(!late.is_finished());
+    assert_eq!(late.await.unwrap().activity().replays, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn newcomers_wait_behind_who_has_lost() {
+    let at = at();
+    let (id, late) = loser(&at).await;
+    let newcomers: Vec<_> = (0..3).map(|_| at.open(&id)).collect();
+    let newcomers = newcomers.into_iter().map(|newcomer| {
+        tokio::spawn(async move {
+            let counted = newcomer.update("n", |n: &mut u64| *n += 1);
+            counted.await.unwrap();
+            newcomer.save().await.unwrap();
+        })
+    });
+    let newcomers: Vec<_> = newcomers.collect();
+    let late = late.await.unwrap();
+    assert_eq!(late.activity().replays, 1, "nobody went ahead of it");
+    for newcomer in newcomers {
+        newcomer.await.unwrap();
+    }
+    assert_eq!(value(&at, &id, "n").await, Some(3));
+    assert_eq!(value(&at, &id, "ours").await, Some(1));
 }
 
 #[tokio::test]
