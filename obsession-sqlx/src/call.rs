@@ -64,8 +64,8 @@ impl<T> Waiting<T> {
     pub(crate) async fn answer(mut self, until: Instant) -> Result<T, Failure> {
         match timeout_at(until, &mut self.answer).await {
             Ok(Ok(answer)) => answer,
-            // The worker has gone: its runtime is ending, or it has panicked.
-            Ok(Err(_)) => Err(self.give_up(FailureKind::Closed)),
+            // The worker has gone: it has panicked, or its runtime is ending.
+            Ok(Err(_)) => Err(self.give_up(FailureKind::Unexpected)),
             Err(_) => Err(self.give_up(FailureKind::Late)),
         }
     }
@@ -130,7 +130,10 @@ mod tests {
         drop(ticket);
         let failure = waiting.answer(soon()).await.unwrap_err();
         let (kind, effect) = (failure.kind, failure.effect);
-        assert_eq!((kind, effect), (FailureKind::Closed, Effect::NotApplied));
+        assert_eq!(
+            (kind, effect),
+            (FailureKind::Unexpected, Effect::NotApplied)
+        );
 
         let (waiting, ticket) = pair::<()>(soon());
         assert!(ticket.send());

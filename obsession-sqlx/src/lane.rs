@@ -52,6 +52,9 @@ impl<D: Dialect> Base<D> {
     }
 }
 
+/// Where the calls of a lane arrive.
+pub(crate) type Inbox<D> = mpsc::Receiver<Job<D>>;
+
 /// A call in the queue.
 pub(crate) enum Job<D: Dialect> {
     Load(SessionKey, Look, Ticket<Option<Seen>>),
@@ -95,8 +98,8 @@ impl<D: Dialect> Lanes<D> {
             let (sender, inbox) = mpsc::channel(QUEUE);
             let inbox = Arc::new(Mutex::new(inbox));
             for _ in 0..count {
-                let worker = Worker::new(Arc::clone(base), role, Arc::clone(&inbox));
-                workers.push(tokio::spawn(worker.run()));
+                let working = keep_working(Arc::clone(base), role, Arc::clone(&inbox));
+                workers.push(tokio::spawn(working));
             }
             sender
         };
@@ -174,6 +177,24 @@ impl<D: Dialect> Lanes<D> {
     }
 }
 
+/// Has a worker on the lane until that is closed. One that panics, which only a bug of ours or of sqlx can
+/// bring about, is replaced: what it had in hand is answered by an error, and what is in the queue goes
+/// on.
+async fn keep_working<D: Dialect>(base: Arc<Base<D>>, role: Role, inbox: Arc<Mutex<Inbox<D>>>) {
+    loop {
+        let worker = Worker::new(Arc::clone(&base), role, Arc::clone(&inbox));
+        match tokio::spawn(worker.run()).await {
+            Err(error) if error.is_panic() => {
+                tracing::error!(
+                    ?role,
+                    "a task that holds a connection panicked; it is replaced"
+                );
+            }
+            _ => return,
+        }
+    }
+}
+
 async fn call<D: Dialect, T>(
     lane: &mpsc::Sender<Job<D>>,
     until: Instant,
@@ -236,5 +257,40 @@ where
 impl<D: Dialect> fmt::Debug for Lanes<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Lanes")
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use obsession_core::{Effect, SessionIndex, SessionStore};
+
+    use super::*;
+    use crate::SqliteStore;
+
+    #[tokio::test]
+    async fn a_worker_that_panics_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("sessions.db").display());
+        let builder = SqliteStore::builder(&*url).migrate().await.unwrap();
+        let store = builder.connect().await.unwrap();
+        let lanes = &store.shared.lanes;
+        for role in [Role::Writes, Role::Reads] {
+            for _ in 0..20 {
+                let until = store.until();
+                let asked: Result<(), _> = lanes
+                    .alone(role, until, |_, _, _| {
+                        Box::pin(async { panic!("on purpose") })
+                    })
+                    .await;
+                let failure = asked.unwrap_err();
+                assert_eq!(failure.kind, FailureKind::Unexpected);
+                assert_eq!(failure.effect, Effect::Unknown);
+            }
+            assert_eq!(store.count().await.unwrap(), 0);
+            assert_eq!(store.delete_expired(10).await.unwrap(), 0);
+        }
+        store.close().await;
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use obsession_core::Effect;
 use sqlx::{ConnectOptions, Connection};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::answers::{self, Written};
@@ -18,7 +18,7 @@ use crate::call::Ticket;
 use crate::dialect::{Dialect, Held, Role};
 use crate::driver;
 use crate::error::{Diagnosis, Failure};
-use crate::lane::{Alone, Base, Job};
+use crate::lane::{Alone, Base, Inbox};
 use crate::write::{Kind, Outcome, Write};
 use crate::{ConnectError, FailureKind};
 
@@ -32,7 +32,7 @@ pub(crate) struct Worker<D: Dialect> {
     base: Arc<Base<D>>,
     role: Role,
     /// Shared by the workers of a lane. Whoever has it waits for the next call.
-    inbox: Arc<Mutex<mpsc::Receiver<Job<D>>>>,
+    inbox: Arc<Mutex<Inbox<D>>>,
     connection: Option<Held<D>>,
     /// How many losses there had been when the connection was last known to be alive.
     losses: u64,
@@ -41,11 +41,7 @@ pub(crate) struct Worker<D: Dialect> {
 }
 
 impl<D: Dialect> Worker<D> {
-    pub(crate) fn new(
-        base: Arc<Base<D>>,
-        role: Role,
-        inbox: Arc<Mutex<mpsc::Receiver<Job<D>>>>,
-    ) -> Self {
+    pub(crate) fn new(base: Arc<Base<D>>, role: Role, inbox: Arc<Mutex<Inbox<D>>>) -> Self {
         Self {
             base,
             role,
