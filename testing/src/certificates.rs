@@ -1,10 +1,12 @@
 //! Certificates that are thrown away.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
+
+use crate::account::Account;
 
 /// The certificate of a server on `localhost` and 127.0.0.1, and of the authority that vouches for it.
 /// Both end after a day, and their files with this value.
@@ -56,6 +58,18 @@ impl Certificates {
     #[must_use]
     pub fn key(&self) -> PathBuf {
         self.file("key")
+    }
+
+    /// Copies of the certificate and the key in this folder, for a server that runs as this account: it
+    /// wants a key that is its own and nobody else's to read.
+    pub(crate) fn give(&self, account: &Account, folder: &Path) -> io::Result<[PathBuf; 2]> {
+        let give = |name| {
+            let own = folder.join(format!("tls-{name}"));
+            std::fs::copy(self.file(name), &own)?;
+            account.give(&own)?;
+            io::Result::Ok(own)
+        };
+        Ok([give("cert")?, give("key")?])
     }
 
     /// What has a Redis server use them. It asks nobody else for a certificate.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
+use crate::Certificates;
 use crate::account::{Account, find_program};
 use crate::daemon::{Daemon, on_a_free_port};
 use crate::template::{Template, run};
@@ -38,10 +39,23 @@ impl MariadbServer {
     ///
     /// MariaDB is not installed, or does not start.
     pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
-        on_a_free_port(|port| Self::start_on(port, settings))
+        on_a_free_port(|port| Self::start_on(port, settings, None))
     }
 
-    fn start_on(port: u16, settings: &[(&str, &str)]) -> io::Result<Self> {
+    /// The same, of a server that speaks TLS as well.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn start_tls(settings: &[(&str, &str)], certificates: &Certificates) -> io::Result<Self> {
+        on_a_free_port(|port| Self::start_on(port, settings, Some(certificates)))
+    }
+
+    fn start_on(
+        port: u16,
+        settings: &[(&str, &str)],
+        tls: Option<&Certificates>,
+    ) -> io::Result<Self> {
         let account = Account::choose(&["mysql", "nobody"])?;
         let find = |name| find_program(name, &FOLDERS, PACKAGE);
         let (install, server) = (find("mariadb-install-db")?, find("mariadbd")?);
@@ -72,6 +86,11 @@ impl MariadbServer {
         ];
         for (name, value) in own.iter().chain(settings) {
             command.push(option(name, value.as_ref()));
+        }
+        if let Some(tls) = tls {
+            let [certificate, key] = tls.give(&account, folder)?;
+            command.push(option("ssl-cert", certificate.as_os_str()));
+            command.push(option("ssl-key", key.as_os_str()));
         }
         let mut server = Self {
             daemon,

@@ -1,7 +1,6 @@
 //! A Postgres server that is thrown away.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -84,15 +83,9 @@ impl PostgresServer {
             command.extend(["-c".into(), format!("{name}={value}").into()]);
         }
         if let Some(tls) = tls {
-            // It wants a key that is its own and nobody else's to read.
-            for (setting, from) in [
-                ("ssl_cert_file", tls.certificate()),
-                ("ssl_key_file", tls.key()),
-            ] {
-                let own = daemon.folder().join(setting);
-                fs::copy(from, &own)?;
-                account.give(&own)?;
-                command.extend(["-c".into(), format!("{setting}={}", own.display()).into()]);
+            let [certificate, key] = tls.give(&account, daemon.folder())?;
+            for (setting, file) in [("ssl_cert_file", certificate), ("ssl_key_file", key)] {
+                command.extend(["-c".into(), format!("{setting}={}", file.display()).into()]);
             }
             command.extend(["-c".into(), "ssl=on".into()]);
         }

@@ -76,3 +76,9 @@ pub fn kind(error: &StoreError) -> FailureKind {
     let source = std::error::Error::source(error).unwrap();
     source.downcast_ref::<CallError>().unwrap().kind()
 }
+
+/// What an error says, with all that it says of its causes.
+pub fn said(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
+}

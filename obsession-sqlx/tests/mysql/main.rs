@@ -17,6 +17,8 @@ mod errors;
 mod faults;
 mod migration;
 mod requests;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::sync::LazyLock;
 use std::time::Duration;

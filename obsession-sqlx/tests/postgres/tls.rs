@@ -1,7 +1,5 @@
 //! Connections that nobody between can read or pose as.
 
-use std::error::Error;
-
 use obsession_core::SessionStore;
 use obsession_sqlx::PostgresStore;
 use testing::{Certificates, PostgresServer};
@@ -34,12 +32,6 @@ async fn a_server_is_known_by_its_certificate() {
     assert!(encrypted);
 
     let refused = PostgresStore::builder(url(&unknown)).connect().await;
-    let refused = refused.unwrap_err();
-    let mut said = refused.to_string();
-    let mut source = refused.source();
-    while let Some(error) = source {
-        said = format!("{said}: {error}");
-        source = error.source();
-    }
+    let said = common::said(&refused.unwrap_err());
     assert!(said.contains("certificate"), "{said}");
 }
