@@ -11,6 +11,7 @@ mod pg_bouncer;
 mod postgres_server;
 mod proxy;
 mod random;
+pub mod records;
 mod redis_cluster;
 mod redis_monitor;
 mod redis_sentinel;

@@ -2,6 +2,7 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     clippy::unwrap_used,
     reason = "each test takes what it needs, and fails by panicking"
@@ -10,20 +11,12 @@
 pub mod loads_first;
 pub mod shared;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use obsession_core::{
-    Clock, Create, Record, Revision, SessionKey, SessionStore, StoreError, SystemClock, Timestamp,
-    Touch,
-};
+use obsession_core::StoreError;
 use obsession_redis::{CallError, FailureKind, RedisStore};
-
-/// Whether the long runs are to be in full: `OBSESSION_FULL=1`.
-pub fn full() -> bool {
-    std::env::var_os("OBSESSION_FULL").is_some()
-}
+pub use testing::records::{create, full, key, of, record, rewritten, touch};
 
 /// A prefix that no other test of this process has.
 pub fn prefix() -> String {
@@ -39,54 +32,6 @@ pub async fn store(url: &str) -> RedisStore {
         .connect()
         .await
         .unwrap()
-}
-
-/// The `n`th key.
-pub fn key(n: u64) -> SessionKey {
-    format!("{n:016x}").parse().unwrap()
-}
-
-/// A record of the `n`th key that lives for an hour.
-pub fn record(n: u64) -> Record {
-    Record {
-        key: key(n),
-        revision: Revision::fresh().unwrap(),
-        subject: None,
-        created_at: SystemClock.now(),
-        expires_at: SystemClock.now().saturating_add(Duration::from_secs(3600)),
-        body: Arc::from(&b"body"[..]),
-    }
-}
-
-/// The same record, of `subject`.
-pub fn of(subject: &str, record: Record) -> Record {
-    Record {
-        subject: Some(subject.into()),
-        ..record
-    }
-}
-
-/// The next state of a record.
-pub fn rewritten(record: &Record, body: &[u8]) -> Record {
-    Record {
-        revision: Revision::fresh().unwrap(),
-        body: body.into(),
-        ..record.clone()
-    }
-}
-
-/// Creates a record that must be new.
-pub async fn create(store: &RedisStore, record: &Record) {
-    assert_eq!(store.create(record).await.unwrap(), Create::Created);
-}
-
-/// Moves the deadline of a record that is as it was seen.
-pub async fn touch(
-    store: &RedisStore,
-    seen: &Record,
-    expires_at: Timestamp,
-) -> Result<Touch, StoreError> {
-    store.touch(&seen.key, seen.revision, expires_at).await
 }
 
 /// Why a call failed.

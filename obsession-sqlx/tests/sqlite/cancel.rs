@@ -10,8 +10,8 @@ use obsession_core::{SessionIndex, SessionStore, Touch, Update};
 use testing::Random;
 use tokio::time::timeout;
 
+use crate::common::{create, full, in_an_hour, of, record, rewritten, touch};
 use crate::file::File;
-use crate::records::{create, full, in_an_hour, of, record, rewritten, touch};
 
 const TASKS: u64 = 16;
 

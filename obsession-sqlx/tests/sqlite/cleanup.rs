@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use obsession_core::{SessionIndex, SessionStore};
 use obsession_sqlx::sqlx::Row;
 
+use crate::common::{create, full, record};
 use crate::file::File;
-use crate::records::{create, full, record};
 
 #[tokio::test]
 async fn no_statement_of_the_store_reads_the_whole_table() {
@@ -66,7 +66,7 @@ async fn cleanup_grows_with_what_has_expired() {
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
                     let begun = Instant::now();
                     store.load(&known.key).await.unwrap();
-                    let next = crate::records::rewritten(&known, b"next");
+                    let next = crate::common::rewritten(&known, b"next");
                     let _ = store.update(known.revision, &next).await.unwrap();
                     known = next;
                     times.push(begun.elapsed());

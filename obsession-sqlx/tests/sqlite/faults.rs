@@ -8,8 +8,8 @@ use obsession_sqlx::{FailureKind, SqliteStore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::common::{create, key, kind, of, record, rewritten};
 use crate::file::File;
-use crate::records::{create, key, kind, of, record, rewritten};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_others_hold_the_lock_writes_are_not_applied_and_loads_go_on() {

@@ -9,8 +9,8 @@ use obsession_sqlx::{FailureKind, SqliteStore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::common::{create, full, in_an_hour, key, kind, of, record, rewritten, touch};
 use crate::file::{File, Other};
-use crate::records::{create, full, in_an_hour, key, kind, of, record, rewritten, touch};
 
 /// Has a write wait for the file, so that whatever comes now gathers behind it.
 async fn hold(store: &SqliteStore, other: &mut Other) -> JoinSet<()> {

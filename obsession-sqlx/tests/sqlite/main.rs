@@ -8,6 +8,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod cancel;
 mod cleanup;
 mod faults;
@@ -15,4 +18,3 @@ mod file;
 mod gathering;
 mod migrate;
 mod open;
-mod records;

@@ -6,8 +6,8 @@ use obsession_core::SessionStore;
 use obsession_sqlx::sqlx::Row;
 use obsession_sqlx::{ConnectError, SqliteStore};
 
+use crate::common::{create, record};
 use crate::file::File;
-use crate::records::{create, record};
 
 const URL: &str = "OBSESSION_MIGRATE";
 

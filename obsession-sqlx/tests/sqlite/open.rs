@@ -7,8 +7,8 @@ use obsession_core::SessionStore;
 use obsession_sqlx::sqlx::Row;
 use obsession_sqlx::{ConnectError, FailureKind, SqliteStore};
 
+use crate::common::{create, record};
 use crate::file::File;
-use crate::records::{create, record};
 
 #[tokio::test]
 async fn names_that_could_be_anything_else_are_refused() {
