@@ -11,10 +11,11 @@ mod common;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use common::{create, kind, of, prefix, record, rewritten, touch};
-use obsession_core::{Create, Delete, Effect, SessionIndex, SessionStore, Touch, Update};
+use common::{create, kind, prefix, record, rewritten};
+use obsession_core::{Create, Delete, Effect, SessionStore, Update};
 use obsession_redis::redis::cluster::{ClusterClientBuilder, NodeAddress};
 use obsession_redis::{FailureKind, RedisStore};
+use testing::behaviour::{all_is_well, ends_in_time, recovered};
 use testing::{Mode, Proxy, RedisCluster, RedisServer};
 
 const DEADLINE: Duration = Duration::from_millis(300);
@@ -24,64 +25,6 @@ const SLACK: Duration = Duration::from_millis(500);
 async fn store(proxy: &Proxy) -> RedisStore {
     let builder = RedisStore::builder(proxy.url()).prefix(&prefix());
     builder.deadline(DEADLINE).connect().await.unwrap()
-}
-
-/// Every operation once, with the outcomes that they have when all is well.
-async fn all_is_well(store: &RedisStore, n: u64) {
-    let first = of("zoë", record(n));
-    let second = rewritten(&first, &vec![7; 30_000]);
-    create(store, &first).await;
-    assert_eq!(
-        store.update(first.revision, &second).await.unwrap(),
-        Update::Updated
-    );
-    assert_eq!(
-        touch(store, &second, second.expires_at).await.unwrap(),
-        Touch::Touched
-    );
-    assert_eq!(store.load(&first.key).await.unwrap(), Some(second.clone()));
-    assert_eq!(store.list("zoë", None, 10).await.unwrap(), [second]);
-    assert_eq!(store.delete(&first.key).await.unwrap(), Delete::Deleted);
-}
-
-/// The same while the network does not let it, in time.
-async fn ends_in_time(store: &RedisStore, n: u64) {
-    let old = record(n);
-    let started = Instant::now();
-    let in_time = |started: Instant| {
-        let took = started.elapsed();
-        assert!(took < DEADLINE + SLACK, "{took:?}");
-        Instant::now()
-    };
-    store.load(&old.key).await.unwrap_err();
-    let started = in_time(started);
-    store.create(&old).await.unwrap_err();
-    let started = in_time(started);
-    store
-        .update(old.revision, &rewritten(&old, b""))
-        .await
-        .unwrap_err();
-    let started = in_time(started);
-    touch(store, &old, old.expires_at).await.unwrap_err();
-    let started = in_time(started);
-    store.delete(&old.key).await.unwrap_err();
-    let started = in_time(started);
-    store.list("zoë", None, 10).await.unwrap_err();
-    let started = in_time(started);
-    store.delete_subject("zoë", None).await.unwrap_err();
-    let started = in_time(started);
-    store.scan(None, 10).await.unwrap_err();
-    let started = in_time(started);
-    store.delete_expired(10).await.unwrap_err();
-    in_time(started);
-}
-
-/// Waits until the store has noticed that the network is back.
-async fn recovered(store: &RedisStore) {
-    let until = Instant::now() + Duration::from_secs(5);
-    while let Err(error) = store.load(&record(0).key).await {
-        assert!(Instant::now() < until, "{error:?}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +49,7 @@ async fn a_network_that_is_too_slow_is_left_at_the_deadline() {
     let proxy = Proxy::start(server.port()).await.unwrap();
     let store = store(&proxy).await;
     proxy.set(Mode::Delay(DEADLINE * 3));
-    ends_in_time(&store, 1).await;
+    ends_in_time(&store, 1, DEADLINE + SLACK).await;
     proxy.set(Mode::Pass);
     recovered(&store).await;
     // What was under way may have arrived.
@@ -127,7 +70,7 @@ async fn a_peer_that_swallows_everything_is_left_for_a_new_connection() {
         (kind(&error), error.effect()),
         (FailureKind::Late, Effect::Unknown)
     );
-    ends_in_time(&store, 1).await;
+    ends_in_time(&store, 1, DEADLINE + SLACK).await;
     proxy.set(Mode::Pass);
     recovered(&store).await;
     all_is_well(&store, 1).await;
@@ -228,7 +171,7 @@ async fn a_refused_connection_has_sent_nothing() {
         (kind(&error), error.effect()),
         (FailureKind::Unreachable, Effect::NotApplied)
     );
-    ends_in_time(&store, 1).await;
+    ends_in_time(&store, 1, DEADLINE + SLACK).await;
     proxy.set(Mode::Pass);
     all_is_well(&store, 1).await;
 }

@@ -10,10 +10,9 @@ mod common;
 
 use std::time::Duration;
 
-use obsession_core::{
-    Create, Delete, Lifetime, Record, SessionManager, SessionStore, Touch, Update,
-};
+use obsession_core::{Create, Delete, Record, SessionStore, Touch, Update};
 use obsession_redis::RedisStore;
+use testing::behaviour::requests;
 use testing::{RedisCluster, RedisMonitor, RedisServer};
 
 /// Servers, and what clients send to them.
@@ -55,12 +54,6 @@ async fn warm(store: &RedisStore) {
 
 /// The scenarios of a request, each with how many commands it sent.
 async fn scenarios(store: RedisStore, servers: &[RedisServer]) -> Vec<(&'static str, usize)> {
-    let manager = SessionManager::builder_indexed(store.clone())
-        .lifetime(Lifetime::new(
-            Duration::from_secs(1800),
-            Duration::from_secs(86_400),
-        ))
-        .build();
     let mut counted = Vec::new();
     let mut watched = Watched::new(servers);
     let mut count = |name| {
@@ -71,42 +64,7 @@ async fn scenarios(store: RedisStore, servers: &[RedisServer]) -> Vec<(&'static 
     warm(&store).await;
     count("scripts");
 
-    let untouched = manager.open(None);
-    let _ = untouched.finish(true).await.unwrap();
-    count("untouched");
-
-    let session = manager.open(None);
-    session.insert("cart", "quince").unwrap();
-    let _ = session.finish(true).await.unwrap();
-    count("new");
-
-    let id = session.id().await.unwrap();
-    let session = manager.open(id.clone());
-    session.get::<String>("cart").await.unwrap();
-    let _ = session.finish(true).await.unwrap();
-    count("read");
-
-    let session = manager.open(id.clone());
-    session.get::<String>("cart").await.unwrap();
-    session.insert("cart", "medlar").unwrap();
-    let _ = session.finish(true).await.unwrap();
-    count("read and write");
-
-    let session = manager.open(id);
-    session.sign_in("zoë").unwrap();
-    let _ = session.finish(true).await.unwrap();
-    count("login");
-
-    let id = session.id().await.unwrap();
-    let session = manager.open(id.clone());
-    session.insert("cart", "sorb").unwrap();
-    let _ = session.finish(true).await.unwrap();
-    count("read and write, signed in");
-
-    let session = manager.open(id);
-    session.delete().await.unwrap();
-    let _ = session.finish(true).await.unwrap();
-    count("delete");
+    requests(store, count).await;
     counted.split_off(1)
 }
 

@@ -2,6 +2,7 @@
 //! away, a network that misbehaves, and chance that can be repeated.
 
 mod account;
+pub mod behaviour;
 mod certificates;
 mod child;
 mod daemon;

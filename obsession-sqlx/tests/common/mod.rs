@@ -19,6 +19,17 @@ use obsession_core::StoreError;
 use obsession_sqlx::{CallError, FailureKind};
 pub use testing::records::{create, full, in_an_hour, key, of, record, rewritten, touch};
 
+/// How many statements each of the [requests](testing::behaviour::requests) sends.
+pub const STATEMENTS: [(&str, u64); 7] = [
+    ("untouched", 0),
+    ("new", 1),
+    ("read", 1),
+    ("read and write", 2),
+    ("login", 2),
+    ("read and write, signed in", 2),
+    ("delete", 2),
+];
+
 /// A table that no other test of this process has.
 pub fn table() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);

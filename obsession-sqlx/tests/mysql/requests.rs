@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use obsession_core::conformance::count_up;
 use obsession_core::{Create, Delete, SessionIndex, SessionStore, Touch, Update};
+use obsession_sqlx::MySqlStore;
 use testing::MariadbServer;
+use testing::behaviour::requests;
 
-use crate::common::{self, create, of, record, rewritten};
+use crate::common::{self, create, of, record, rewritten, touch};
 use crate::{SERVER, builder, store};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,13 +17,11 @@ async fn the_increments_of_64_tasks_are_all_counted() {
     println!("{:?}", count_up(store(&SERVER).await, 64, each).await);
 }
 
-/// Only what an update or a create in vain has met costs a second statement: MariaDB does not say it
-/// in the first.
-#[tokio::test(flavor = "multi_thread")]
-async fn every_operation_is_one_statement_but_for_conflicts() {
+/// A server that nobody else asks anything, and a store with one connection for each purpose, on which
+/// each statement has been prepared.
+async fn counted() -> (MariadbServer, MySqlStore) {
     let server = MariadbServer::start(&MariadbServer::FAST).unwrap();
     let store = common::mysql::migrated(builder(&server).readers(1).writers(1)).await;
-    // Each statement is prepared once.
     for _ in 0..2 {
         let warm = record(1000);
         create(&store, &warm).await;
@@ -32,13 +32,32 @@ async fn every_operation_is_one_statement_but_for_conflicts() {
             .await
             .unwrap();
         let _ = store.create(&warm).await.unwrap();
-        let _ = store
-            .touch(&warm.key, next.revision, warm.expires_at)
-            .await
-            .unwrap();
+        let _ = touch(&store, &next, warm.expires_at).await.unwrap();
         store.load(&warm.key).await.unwrap();
         let _ = store.delete(&warm.key).await.unwrap();
     }
+    (server, store)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_sends_as_few_statements_as_it_can() {
+    let (server, store) = counted().await;
+    let mut before = server.calls().unwrap();
+    let mut counted = Vec::new();
+    let count = |name| {
+        let after = server.calls().unwrap();
+        counted.push((name, after - before));
+        before = after;
+    };
+    requests(store, count).await;
+    assert_eq!(counted, common::STATEMENTS);
+}
+
+/// Only what an update or a create in vain has met costs a second statement: MariaDB does not say it
+/// in the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_is_one_statement_but_for_conflicts() {
+    let (server, store) = counted().await;
     let mut before = server.calls().unwrap();
     let mut sent = |count, what: &str| {
         let after = server.calls().unwrap();

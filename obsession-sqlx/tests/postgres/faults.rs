@@ -1,13 +1,14 @@
 //! A network that misbehaves: every call ends by its deadline, and afterwards everything is right.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use obsession_core::{Delete, Effect, SessionIndex, SessionStore, Touch, Update};
+use obsession_core::{Effect, SessionStore, Update};
 use obsession_sqlx::{FailureKind, PostgresStore};
+use testing::behaviour::{all_is_well, ends_in_time, recovered};
 use testing::{Mode, PostgresServer, Proxy};
 
 use crate::SERVER;
-use crate::common::{self, create, kind, of, record, rewritten};
+use crate::common::{self, create, kind, record, rewritten};
 
 const DEADLINE: Duration = Duration::from_millis(400);
 /// How much later a call may end on a busy machine.
@@ -23,61 +24,6 @@ async fn proxied(server: &PostgresServer) -> (Proxy, PostgresStore) {
     let builder = builder.readers(1).writers(1).migrate().await.unwrap();
     let store = builder.deadline(DEADLINE).connect().await.unwrap();
     (proxy, store)
-}
-
-/// Every operation once, with the outcomes that they have when all is well.
-async fn all_is_well(store: &PostgresStore, n: u64) {
-    let first = of("zoë", record(n));
-    let second = rewritten(&first, &vec![7; 30_000]);
-    create(store, &first).await;
-    assert_eq!(
-        store.update(first.revision, &second).await.unwrap(),
-        Update::Updated
-    );
-    let touched = store.touch(&second.key, second.revision, second.expires_at);
-    assert_eq!(touched.await.unwrap(), Touch::Touched);
-    assert_eq!(store.load(&first.key).await.unwrap(), Some(second.clone()));
-    assert_eq!(store.list("zoë", None, 10).await.unwrap(), [second]);
-    assert_eq!(store.delete(&first.key).await.unwrap(), Delete::Deleted);
-}
-
-/// The same while the network does not let it, in time.
-async fn ends_in_time(store: &PostgresStore, n: u64) {
-    let old = record(n);
-    let started = Instant::now();
-    let in_time = |started: Instant| {
-        let took = started.elapsed();
-        assert!(took < DEADLINE + SLACK, "{took:?}");
-        Instant::now()
-    };
-    store.load(&old.key).await.unwrap_err();
-    let started = in_time(started);
-    store.create(&old).await.unwrap_err();
-    let started = in_time(started);
-    let update = store.update(old.revision, &rewritten(&old, b"")).await;
-    update.unwrap_err();
-    let started = in_time(started);
-    let touch = store.touch(&old.key, old.revision, old.expires_at).await;
-    touch.unwrap_err();
-    let started = in_time(started);
-    store.delete(&old.key).await.unwrap_err();
-    let started = in_time(started);
-    store.list("zoë", None, 10).await.unwrap_err();
-    let started = in_time(started);
-    store.delete_subject("zoë", None).await.unwrap_err();
-    let started = in_time(started);
-    store.scan(None, 10).await.unwrap_err();
-    let started = in_time(started);
-    store.delete_expired(10).await.unwrap_err();
-    in_time(started);
-}
-
-/// Waits until the store has noticed that the network is back.
-async fn recovered(store: &PostgresStore) {
-    let until = Instant::now() + Duration::from_secs(10);
-    while let Err(error) = store.load(&record(0).key).await {
-        assert!(Instant::now() < until, "{error:?}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +51,7 @@ async fn a_network_that_is_too_slow_or_swallows_everything_is_left_at_the_deadli
             (kind(&error), error.effect()),
             (FailureKind::Late, Effect::Unknown)
         );
-        ends_in_time(&store, 1).await;
+        ends_in_time(&store, 1, DEADLINE + SLACK).await;
         proxy.set(Mode::Pass);
         recovered(&store).await;
         // What was under way may have arrived.
@@ -123,7 +69,7 @@ async fn a_connection_that_is_refused_changes_nothing_and_is_made_again() {
     store.load(&record(1).key).await.unwrap_err();
     let error = store.create(&record(2)).await.unwrap_err();
     assert_eq!(error.effect(), Effect::NotApplied, "{error:?}");
-    ends_in_time(&store, 1).await;
+    ends_in_time(&store, 1, DEADLINE + SLACK).await;
     proxy.set(Mode::Pass);
     recovered(&store).await;
     all_is_well(&store, 1).await;

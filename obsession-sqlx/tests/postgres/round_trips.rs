@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use obsession_core::{Create, Delete, Lifetime, SessionManager, SessionStore, Touch, Update};
+use obsession_core::{Create, Delete, SessionStore, Touch, Update};
 use obsession_sqlx::PostgresStore;
 use testing::PostgresServer;
+use testing::behaviour::requests;
 
 use crate::common::{create, of, record, rewritten};
 use crate::{builder, common};
@@ -22,59 +23,15 @@ async fn counted() -> (PostgresServer, PostgresStore) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_sends_as_few_statements_as_it_can() {
     let (server, store) = counted().await;
-    let lifetime = Lifetime::new(Duration::from_mins(30), Duration::from_hours(24));
-    let manager = SessionManager::builder_indexed(store)
-        .lifetime(lifetime)
-        .build();
     let mut before = server.calls().unwrap();
     let mut counted = Vec::new();
-    let mut count = |name| {
+    let count = |name| {
         let after = server.calls().unwrap();
         counted.push((name, after - before));
         before = after;
     };
-
-    let untouched = manager.open(None);
-    let _ = untouched.finish(true).await.unwrap();
-    count("untouched");
-
-    let session = manager.open(None);
-    session.insert("cart", "quince").unwrap();
-    let _ = session.finish(true).await.unwrap();
-    count("new");
-
-    let id = session.id().await.unwrap();
-    let session = manager.open(id.clone());
-    session.get::<String>("cart").await.unwrap();
-    let _ = session.finish(true).await.unwrap();
-    count("read");
-
-    let session = manager.open(id.clone());
-    session.get::<String>("cart").await.unwrap();
-    session.insert("cart", "medlar").unwrap();
-    let _ = session.finish(true).await.unwrap();
-    count("read and write");
-
-    let session = manager.open(id);
-    session.sign_in("zoë").unwrap();
-    let _ = session.finish(true).await.unwrap();
-    count("login");
-
-    let id = session.id().await.unwrap();
-    let session = manager.open(id);
-    session.delete().await.unwrap();
-    let _ = session.finish(true).await.unwrap();
-    count("delete");
-
-    let expected = [
-        ("untouched", 0),
-        ("new", 1),
-        ("read", 1),
-        ("read and write", 2),
-        ("login", 2),
-        ("delete", 2),
-    ];
-    assert_eq!(counted, expected);
+    requests(store, count).await;
+    assert_eq!(counted, common::STATEMENTS);
 }
 
 #[tokio::test(flavor = "multi_thread")]

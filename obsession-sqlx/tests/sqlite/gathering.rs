@@ -6,10 +6,11 @@ use std::time::Duration;
 use obsession_core::conformance::count_up;
 use obsession_core::{Create, Delete, Effect, SessionIndex, SessionStore, Touch, Update};
 use obsession_sqlx::{FailureKind, SqliteStore};
+use testing::behaviour::requests;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::common::{create, full, in_an_hour, key, kind, of, record, rewritten, touch};
+use crate::common::{self, create, full, in_an_hour, key, kind, of, record, rewritten, touch};
 use crate::file::{File, Other};
 
 /// Has a write wait for the file, so that whatever comes now gathers behind it.
@@ -26,6 +27,24 @@ async fn patient(file: &File) -> SqliteStore {
     let builder = file.builder().deadline(Duration::from_secs(20));
     let builder = builder.migrate().await.unwrap();
     builder.connect().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_sends_as_few_statements_as_it_can() {
+    let file = File::new();
+    let store = file.store().await;
+    let mut before = store.statements();
+    let mut counted = Vec::new();
+    requests(store.clone(), |name| {
+        let after = store.statements();
+        counted.push((name, after - before));
+        before = after;
+    })
+    .await;
+    // A new subject is found by an update that would keep the old one, which is all that others need.
+    let login = ("login", 4);
+    let expected = common::STATEMENTS.map(|cost| if cost.0 == login.0 { login } else { cost });
+    assert_eq!(counted, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
