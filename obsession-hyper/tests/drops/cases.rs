@@ -14,6 +14,8 @@ use obsession_core::{Lifetime, Session};
 
 use crate::Boxed;
 
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 pub(crate) type Handler = fn(Session, Arc<AtomicUsize>) -> Boxed<Response<Frames>>;
 
 pub(crate) struct Case {
@@ -178,8 +180,8 @@ pub(crate) const CASES: &[Case] = &[
         name: "wants to be remembered",
         handler: |session, _| {
             Box::pin(async move {
-                let (idle, most) = (Duration::from_hours(24 * 30), Duration::from_hours(24 * 90));
-                session.set_lifetime(Lifetime::new(idle, most)).unwrap();
+                let lifetime = Lifetime::new(30 * DAY, 90 * DAY);
+                session.set_lifetime(lifetime).unwrap();
                 session.insert("alpha", &1).unwrap();
                 done()
             })

@@ -24,12 +24,12 @@ pub(crate) type Answering = Boxed<Response<UnsyncBoxBody<Bytes, Error>>>;
 type Call = Box<dyn Fn(Request<String>) -> Answering>;
 
 /// Puts a handler behind a layer. The number is of the frames that its body has made.
-pub(crate) type Door = fn(SessionLayer, Handler, Arc<AtomicUsize>) -> Call;
+pub(crate) type Door = fn(&SessionLayer, Handler, Arc<AtomicUsize>) -> Call;
 
 pub(crate) const DOORS: [(&str, Door); 3] =
     [("hyper", of_hyper), ("tower", of_tower), ("axum", of_axum)];
 
-fn of_hyper(layer: SessionLayer, handler: Handler, made: Arc<AtomicUsize>) -> Call {
+fn of_hyper(layer: &SessionLayer, handler: Handler, made: Arc<AtomicUsize>) -> Call {
     let service = layer.layer(service_fn(move |request: Request<String>| {
         let answer = handler(session_of(&request), Arc::clone(&made));
         async { Ok::<_, Infallible>(answer.await) }
@@ -37,7 +37,7 @@ fn of_hyper(layer: SessionLayer, handler: Handler, made: Arc<AtomicUsize>) -> Ca
     Box::new(move |request| answering(hyper::service::Service::call(&service, request)))
 }
 
-fn of_tower(layer: SessionLayer, handler: Handler, made: Arc<AtomicUsize>) -> Call {
+fn of_tower(layer: &SessionLayer, handler: Handler, made: Arc<AtomicUsize>) -> Call {
     let service = layer.layer(Inner { handler, made });
     Box::new(move |request| {
         let mut service = service.clone();
@@ -45,9 +45,9 @@ fn of_tower(layer: SessionLayer, handler: Handler, made: Arc<AtomicUsize>) -> Ca
     })
 }
 
-fn of_axum(layer: SessionLayer, handler: Handler, made: Arc<AtomicUsize>) -> Call {
+fn of_axum(layer: &SessionLayer, handler: Handler, made: Arc<AtomicUsize>) -> Call {
     let handler = move |CurrentSession(session)| handler(session, Arc::clone(&made));
-    let router: Router = Router::new().route("/", get(handler)).layer(layer);
+    let router: Router = Router::new().route("/", get(handler)).layer(layer.clone());
     Box::new(move |request| {
         let mut router = router.clone();
         answering(tower_service::Service::call(&mut router, request))

@@ -19,9 +19,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
-use std::time::Duration;
 
-use cases::{CASES, Case, State};
+use cases::{CASES, Case, DAY, State};
 use common::{Seen, seen, stored};
 use doors::{Answering, DOORS};
 use http_body::Body;
@@ -117,7 +116,7 @@ async fn state_of(store: &Seen, manager: &SessionManager, id: &SessionId, old: &
         names,
         subject: record.subject.map(|subject| subject.to_string()),
         token: works.is_some(),
-        longer: record.expires_at > old.expires_at.saturating_add(Duration::from_hours(24)),
+        longer: record.expires_at > old.expires_at.saturating_add(DAY),
     }
 }
 
@@ -150,7 +149,7 @@ async fn dropped_after(
     let old = store.inner().load(&id.key()).await.unwrap().unwrap();
     let made = Arc::new(AtomicUsize::new(0));
     let layer = SessionLayer::new(manager.clone(), Cookie::default());
-    let call = door(layer, case.handler, Arc::clone(&made));
+    let call = door(&layer, case.handler, Arc::clone(&made));
     let cookie = format!("__Host-id={}", id.expose());
     store.set_always(Fault::Yield);
     let cut = cut(call(common::request(Some(&cookie))), polls, pace).await;
