@@ -25,6 +25,7 @@ impl Bell {
     }
 
     /// Whether it never rings, or has rung.
+    #[must_use]
     pub fn is_silent(&self) -> bool {
         self.0.is_none()
     }

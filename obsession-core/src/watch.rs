@@ -121,7 +121,7 @@ impl Session {
 }
 
 /// When somebody looks who watches.
-struct Pace {
+struct Turn {
     /// When he may next look because the store has rung.
     earliest: Instant,
     /// When he looks at the latest.
@@ -142,7 +142,7 @@ enum Why {
 impl Shared {
     async fn watch(&self, mut watched: Watched, place: &Place) -> WatchEnd {
         let mut bell = Bell::silent();
-        let mut pace = Pace {
+        let mut turn = Turn {
             earliest: Instant::now(),
             latest: Instant::now(),
             unknown: None,
@@ -163,19 +163,19 @@ impl Shared {
                 }
                 Look::Until(deadline) => {
                     watched.expires_at = deadline;
-                    pace.unknown = None;
+                    turn.unknown = None;
                     true
                 }
                 Look::Unanswered => false,
             };
-            pace.latest = Instant::now()
-                + pace
+            turn.latest = Instant::now()
+                + turn
                     .unknown
                     .map_or(self.watch_every, |pause| pause.min(self.watch_every));
             let why = self
-                .wait(&watched, known, &mut pace, place, &mut bell)
+                .wait(&watched, known, &mut turn, place, &mut bell)
                 .await;
-            pace.unknown = match (why, pace.unknown) {
+            turn.unknown = match (why, turn.unknown) {
                 (Why::Rung, _) => Some(REST),
                 (Why::Time, unknown) => unknown.map(|pause| (pause * 2).min(self.watch_every)),
             };
@@ -200,21 +200,21 @@ impl Shared {
         &self,
         watched: &Watched,
         known: bool,
-        pace: &mut Pace,
+        turn: &mut Turn,
         place: &Place,
         bell: &mut Bell,
     ) -> Why {
         let mut rung = false;
         loop {
             let now = Instant::now();
-            if rung && now >= pace.earliest {
-                pace.earliest = now + REST;
+            if rung && now >= turn.earliest {
+                turn.earliest = now + REST;
                 return Why::Rung;
             }
             let until = if rung {
-                pace.earliest.min(pace.latest)
+                turn.earliest.min(turn.latest)
             } else {
-                pace.latest
+                turn.latest
             };
             let mut rest = until.saturating_duration_since(now);
             if known {

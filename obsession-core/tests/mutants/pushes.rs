@@ -94,7 +94,7 @@ impl Bug for RingsForOthersAlone {
         Ok(Bell::new(async move {
             bell.await;
             if own.load(Ordering::SeqCst) {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }))
     }

@@ -107,7 +107,7 @@ impl Sound {
         Bell::new(async move {
             // The server, which tells, is gone when all handles are.
             if changes.changed().await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         })
     }
