@@ -104,7 +104,8 @@ impl SessionManagerBuilder {
 
     /// How often a [watch](crate::Session::watch) asks the store whether its session still lives; 5
     /// seconds unless set, and at least a millisecond. With `n` open streams that is `n` loads in
-    /// each interval.
+    /// each interval. A store that [pushes](crate::SessionStore::watch) tells sooner, and then this is
+    /// for what it may have missed.
     pub fn watch_every(mut self, interval: Duration) -> Self {
         self.shared.watch_every = interval.max(Duration::from_millis(1));
         self

@@ -25,7 +25,8 @@
 //!   stands what else there is to check, in any order: `index` for a
 //!   [`SessionIndex`](crate::SessionIndex), `reopen` if the constructor gives [`Setup::reopen`],
 //!   `outage` if it gives [`Setup::outage`], `neighbour` if it gives [`Setup::neighbour`], `peer` if
-//!   it gives [`Setup::peer`]. What is not named shows as ignored, *not checked*.
+//!   it gives [`Setup::peer`], `push` if the store
+//!   [rings](crate::SessionStore::watch) when a record changes. What is not named shows as ignored, *not checked*.
 //! * A store whose server removes expired records by itself says so: [`Setup::cleans_itself`].
 //! * `conformance!(make, index; ignore a_case = "the reason", another_case = "its reason")` marks
 //!   cases as ignored, with your reason.
@@ -77,6 +78,8 @@ pub mod outage;
 pub mod outage_index;
 pub mod peer;
 pub mod peer_index;
+pub mod push;
+pub mod push_index;
 pub mod races;
 pub mod races_apart;
 pub mod reopen;
@@ -111,6 +114,7 @@ macro_rules! conformance {
         $crate::__conformance_group!(outage: check [$make] outage in [$($flag)*]);
         $crate::__conformance_group!(neighbour: check [$make] neighbour in [$($flag)*]);
         $crate::__conformance_group!(peer: check [$make] peer in [$($flag)*]);
+        $crate::__conformance_group!(push: check [$make] push in [$($flag)*]);
         $crate::__conformance_if!(index in [$($flag)*] {
             $crate::__conformance_cases!(index, __conformance_tests [check_index, $make]);
             $crate::__conformance_group!(reopen_index: check_index [$make] reopen in [$($flag)*]);
@@ -119,6 +123,7 @@ macro_rules! conformance {
                 neighbour_index: check_index [$make] neighbour in [$($flag)*]
             );
             $crate::__conformance_group!(peer_index: check_index [$make] peer in [$($flag)*]);
+            $crate::__conformance_group!(push_index: check_index [$make] push in [$($flag)*]);
         } {});
     };
 }
@@ -132,11 +137,12 @@ macro_rules! __conformance_flag {
     (outage) => {};
     (neighbour) => {};
     (peer) => {};
+    (push) => {};
     ($other:ident) => {
         compile_error!(concat!(
             "`",
             stringify!($other),
-            "` is none of index, reopen, outage, neighbour, peer"
+            "` is none of index, reopen, outage, neighbour, peer, push"
         ));
     };
 }
@@ -150,6 +156,7 @@ macro_rules! __conformance_if {
     (outage in [outage $($flag:ident)*] { $($yes:tt)* } $no:tt) => { $($yes)* };
     (neighbour in [neighbour $($flag:ident)*] { $($yes:tt)* } $no:tt) => { $($yes)* };
     (peer in [peer $($flag:ident)*] { $($yes:tt)* } $no:tt) => { $($yes)* };
+    (push in [push $($flag:ident)*] { $($yes:tt)* } $no:tt) => { $($yes)* };
     ($wanted:ident in [$other:ident $($flag:ident)*] $yes:tt $no:tt) => {
         $crate::__conformance_if!($wanted in [$($flag)*] $yes $no);
     };

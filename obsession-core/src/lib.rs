@@ -3,6 +3,7 @@
 
 mod activity;
 mod attempt;
+mod bell;
 mod body;
 mod builder;
 mod changes;
@@ -72,6 +73,7 @@ mod work;
 pub mod write_your_own_store {}
 
 pub use activity::{Activity, ClientAction};
+pub use bell::Bell;
 pub use builder::SessionManagerBuilder;
 pub use cleanup::Cleanup;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Record, Revision, SessionKey, StoreError, Timestamp};
+use crate::{Bell, Record, Revision, SessionKey, StoreError, Timestamp};
 
 /// A place that keeps records.
 ///
@@ -32,7 +32,8 @@ use crate::{Record, Revision, SessionKey, StoreError, Timestamp};
 ///    an outcome, and no outcome hides a failure.
 /// 8. **Bytes in, bytes out.** Key, revision, subject, times and body come back as they were given.
 ///
-/// Every method is required: a wrapper that forgets one must not compile.
+/// Every method but [`watch`](Self::watch) is required: a wrapper that forgets one must not compile.
+/// One that forgets `watch` costs time and nothing else.
 ///
 /// [Write your own store](crate::write_your_own_store) goes through them with a complete one.
 #[async_trait]
@@ -100,6 +101,27 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     ///
     /// The store failed; some of the batch may have been removed.
     async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError>;
+
+    /// Rings when the record of `key` may have changed, so that whoever watches a session need not wait
+    /// until it asks again.
+    ///
+    /// Once this has answered, the next update, delete and end of a subject that changes the record
+    /// rings, whoever makes it, through whichever handle or process. So whoever watches first and then
+    /// loads misses nothing. Where changes may have been missed, since a connection was lost, it rings
+    /// when there is one again at the latest. It may ring for less, a touch or nothing at all, but not
+    /// always: each ring costs a load. The deadline need not ring.
+    ///
+    /// It is for speed alone, and nothing may depend on it: [`Session::watch`](crate::Session::watch)
+    /// asks again after its interval in any case. A store that cannot push says so with
+    /// [`Bell::silent`], as it does unless it says otherwise. A store around another one hands it on.
+    ///
+    /// # Errors
+    ///
+    /// The store could not say whether it would ring.
+    async fn watch(&self, key: &SessionKey) -> Result<Bell, StoreError> {
+        let _ = key;
+        Ok(Bell::silent())
+    }
 }
 
 /// A store that can find sessions by whose they are, and walk over all of them.
@@ -244,6 +266,10 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
         (**self).delete_expired(limit).await
+    }
+
+    async fn watch(&self, key: &SessionKey) -> Result<Bell, StoreError> {
+        (**self).watch(key).await
     }
 }
 

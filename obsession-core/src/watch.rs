@@ -2,14 +2,19 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use crate::live::Live;
-use crate::manager::{LATE_STORE, Shared};
+use crate::manager::{LATE_STORE, Shared, bounded};
 use crate::session::Session;
 use crate::watchers::Place;
-use crate::{Event, SessionKey, StoreCall, StoreError, Timestamp};
+use crate::{Bell, Event, SessionKey, StoreCall, StoreError, Timestamp};
+
+/// How long after a look that its store rang for the next such look comes at the earliest. A session
+/// that is written all the time would be loaded all the time otherwise.
+const REST: Duration = Duration::from_millis(100);
 
 /// How a [watch](Session::watch) came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,16 +49,19 @@ impl Session {
     /// or a WebSocket can end with it.
     ///
     /// What this manager does is noticed at once: an end, [`end`](crate::SessionManager::end) and
-    /// [`end_all`](crate::SessionManager::end_all), a cycle with or without a sign-in, another lifetime. For what other
-    /// processes do, the store is asked, at most once per
+    /// [`end_all`](crate::SessionManager::end_all), a cycle with or without a sign-in, another lifetime. What other
+    /// processes do, a store that pushes tells in about the time that a message takes, as that on Redis
+    /// does: see [`SessionStore::watch`](crate::SessionStore::watch). In any case it is asked once per
     /// [`watch_every`](crate::SessionManagerBuilder::watch_every), and once more when the deadline
     /// comes that was known: it may have been moved, and if not, the watch ends in that millisecond
     /// of the manager's clock. So there is one load when it begins and then one each interval, one at a
-    /// deadline, and one for each of the things above that happens here. A cycle that signs nobody in
-    /// is no end.
+    /// deadline, one for each of the things above that happens here, and one for whatever the store
+    /// tells of, at most ten in a second: also a write that ends nothing may be told. A cycle that signs
+    /// nobody in is no end.
     ///
     /// A store that fails ends no session: the watch goes on and asks again after the interval, also
-    /// beyond the deadline that it knew. Watching is no use of the session, so it does not keep it
+    /// beyond the deadline that it knew. Where something is known to have happened, it asks sooner at
+    /// first, and then ever later up to the interval. Watching is no use of the session, so it does not keep it
     /// alive.
     ///
     /// What is watched is what is stored, from the first poll on: of changes that this request has
@@ -112,9 +120,38 @@ impl Session {
     }
 }
 
+/// When somebody looks who watches.
+struct Turn {
+    /// When he may next look because the store has rung.
+    earliest: Instant,
+    /// When he looks at the latest.
+    latest: Instant,
+    /// What has happened is not known yet: how long to wait before asking again.
+    unknown: Option<Duration>,
+}
+
+/// What made somebody look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// This manager, or the store, has said that something happened.
+    Rung,
+    /// It was time to.
+    Time,
+}
+
 impl Shared {
     async fn watch(&self, mut watched: Watched, place: &Place) -> WatchEnd {
+        let mut bell = Bell::silent();
+        let mut turn = Turn {
+            earliest: Instant::now(),
+            latest: Instant::now(),
+            unknown: None,
+        };
         loop {
+            // Before the load: what happens after it rings, and what has happened before it is seen.
+            if bell.is_silent() {
+                bell = self.bell(&watched.key).await;
+            }
             let known = match self.look_again(&watched).await {
                 Look::Over(end) => {
                     tracing::debug!(key = %watched.key, ?end, "a watched session is over");
@@ -126,33 +163,74 @@ impl Shared {
                 }
                 Look::Until(deadline) => {
                     watched.expires_at = deadline;
+                    turn.unknown = None;
                     true
                 }
                 Look::Unanswered => false,
             };
-            self.wait(&watched, known, place).await;
+            turn.latest = Instant::now()
+                + turn
+                    .unknown
+                    .map_or(self.watch_every, |pause| pause.min(self.watch_every));
+            let why = self
+                .wait(&watched, known, &mut turn, place, &mut bell)
+                .await;
+            turn.unknown = match (why, turn.unknown) {
+                (Why::Rung, _) => Some(REST),
+                (Why::Time, unknown) => unknown.map(|pause| (pause * 2).min(self.watch_every)),
+            };
+        }
+    }
+
+    /// Has the store ring, if it does, and if it can say so in time.
+    async fn bell(&self, key: &SessionKey) -> Bell {
+        let late = StoreError::not_applied(LATE_STORE);
+        match bounded(self.until(), self.store.watch(key), late).await {
+            Ok(bell) => bell,
+            Err(error) => {
+                tracing::debug!(%key, %error, "a watch goes on without being told by the store");
+                Bell::silent()
+            }
         }
     }
 
     /// Waits until it is time to look again: somebody has rung, the interval is over, or the
     /// deadline, if it is `known` for sure.
-    async fn wait(&self, watched: &Watched, known: bool, place: &Place) {
-        let next = Instant::now() + self.watch_every;
+    async fn wait(
+        &self,
+        watched: &Watched,
+        known: bool,
+        turn: &mut Turn,
+        place: &Place,
+        bell: &mut Bell,
+    ) -> Why {
+        let mut rung = false;
         loop {
-            let mut rest = next.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            if rung && now >= turn.earliest {
+                turn.earliest = now + REST;
+                return Why::Rung;
+            }
+            let until = if rung {
+                turn.earliest.min(turn.latest)
+            } else {
+                turn.latest
+            };
+            let mut rest = until.saturating_duration_since(now);
             if known {
                 let left = watched.expires_at.saturating_since(self.clock.now());
                 // Time that can be set stands still or jumps, and timers know nothing of it.
                 if left.is_zero() {
-                    return;
+                    return Why::Time;
                 }
                 rest = rest.min(left);
             }
             if rest.is_zero() {
-                return;
+                return if rung { Why::Rung } else { Why::Time };
             }
             tokio::select! {
-                () = place.bell.notified() => return,
+                () = place.bell.notified() => return Why::Rung,
+                () = &mut *bell, if !rung => rung = true,
                 () = sleep(rest) => {}
             }
         }

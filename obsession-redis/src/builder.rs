@@ -16,6 +16,7 @@ use redis::sentinel::SentinelClient;
 use crate::dial::{Connection, Dialer, Manner, Resolver, Target};
 use crate::layout::Keys;
 use crate::line::{Line, Wait};
+use crate::push::Pushes;
 use crate::store::Shared;
 use crate::swap::Loaded;
 use crate::url::{self, Place};
@@ -188,6 +189,7 @@ impl RedisStoreBuilder {
         let manner = Manner {
             patience: self.deadline,
             resolver: self.resolver,
+            told: None,
         };
         let Place { target, cluster } = match self.source.0 {
             Kind::Url(url) => url::parse(&url, &manner)?,
@@ -218,6 +220,7 @@ impl RedisStoreBuilder {
             Some(wait) => Line::new(dial(), self.deadline, cluster).waiting(wait),
             None => line.clone(),
         };
+        let pushes = Pushes::new(&target, &manner);
         tracing::debug!(cluster, "connected to Redis");
         Ok(RedisStore {
             shared: Arc::new(Shared {
@@ -226,6 +229,7 @@ impl RedisStoreBuilder {
                 keys: Keys::new(&self.prefix),
                 clock: self.clock,
                 loaded: Loaded::new(),
+                pushes,
             }),
         })
     }

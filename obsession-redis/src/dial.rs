@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -17,6 +17,8 @@ use redis::{
     RedisFuture, RedisResult, Value,
 };
 use tokio::sync::watch;
+
+use crate::push::Places;
 
 /// A connection to one server or to all of a Cluster.
 #[derive(Clone)]
@@ -108,6 +110,17 @@ pub(crate) struct Manner {
     pub(crate) patience: Duration,
     /// What to look names up with, if not with the operating system.
     pub(crate) resolver: Option<Resolver>,
+    /// Who is told what the server says of its own accord.
+    pub(crate) told: Option<Weak<Places>>,
+}
+
+impl Manner {
+    pub(crate) fn told_of(self, places: Weak<Places>) -> Self {
+        Self {
+            told: Some(places),
+            ..self
+        }
+    }
 }
 
 /// Looks host names up.
@@ -125,6 +138,19 @@ impl AsyncDNSResolver for Resolver {
 }
 
 impl Target {
+    /// Whether a server can say something of its own accord on connections of its.
+    pub(crate) fn is_told(&self) -> bool {
+        match self {
+            Self::Server(client) => {
+                let settings = client.get_connection_info().redis_settings();
+                settings.protocol().supports_resp3()
+            }
+            Self::Sentinel { resp3, .. } => *resp3,
+            // Each node would have to be watched, and followed when a slot moves.
+            Self::Cluster(_) | Self::Ready(_) => false,
+        }
+    }
+
     async fn dial(&self, manner: &Manner) -> RedisResult<Live> {
         let closed = Arc::new(AtomicBool::new(false));
         let config = |resp3| {
@@ -136,10 +162,13 @@ impl Target {
                 config = config.set_dns_resolver(resolver.clone());
             }
             if resp3 {
-                let closed = Arc::clone(&closed);
+                let (closed, told) = (Arc::clone(&closed), manner.told.clone());
                 config = config.set_push_sender(move |push: PushInfo| {
                     if push.kind == PushKind::Disconnection {
                         closed.store(true, Ordering::Release);
+                    }
+                    if let Some(places) = told.as_ref().and_then(Weak::upgrade) {
+                        places.told(&push);
                     }
                     Ok::<(), redis::aio::SendError>(())
                 });

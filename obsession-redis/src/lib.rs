@@ -8,6 +8,7 @@ mod index;
 mod layout;
 mod line;
 mod once;
+mod push;
 mod scripts;
 mod store;
 mod swap;

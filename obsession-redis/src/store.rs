@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use obsession_core::{
-    Clock, CorruptRow, Create, Delete, Record, Revision, SessionKey, SessionStore, StoreError,
-    Timestamp, Touch, Update,
+    Bell, Clock, CorruptRow, Create, Delete, Record, Revision, SessionKey, SessionStore,
+    StoreError, Timestamp, Touch, Update,
 };
 use redis::Value;
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use crate::builder::{RedisStoreBuilder, Source};
 use crate::error::{Failure, FailureKind};
 use crate::layout::{self, Keys, TAGS, Times, big_endian};
 use crate::line::{Does, Line};
+use crate::push::Pushes;
 use crate::scripts::{self, Command};
 use crate::swap::Loaded;
 use crate::{ConnectError, Report};
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) keys: Keys,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) loaded: Loaded,
+    /// Nothing where the server cannot tell of changes.
+    pub(crate) pushes: Option<Pushes>,
 }
 
 impl RedisStore {
@@ -232,6 +235,15 @@ impl SessionStore for RedisStore {
         }
         Ok(removed)
     }
+
+    /// One server, and the master that Sentinels name, tell of changes; where that is not to be had, it
+    /// is silent.
+    async fn watch(&self, key: &SessionKey) -> Result<Bell, StoreError> {
+        match &self.shared.pushes {
+            Some(pushes) => pushes.watch(self.shared.keys.record(key)).await,
+            None => Ok(Bell::silent()),
+        }
+    }
 }
 
 impl Shared {
@@ -343,6 +355,10 @@ impl fmt::Debug for RedisStore {
         f.debug_struct("RedisStore")
             .field("prefix", &self.shared.keys.prefix)
             .field("cluster", &self.shared.line.is_cluster())
+            .field(
+                "watching",
+                &self.shared.pushes.as_ref().map(Pushes::watching),
+            )
             .finish_non_exhaustive()
     }
 }

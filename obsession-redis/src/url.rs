@@ -230,6 +230,7 @@ mod tests {
     const MANNER: Manner = Manner {
         patience: std::time::Duration::from_secs(1),
         resolver: None,
+        told: None,
     };
 
     fn refusal(url: &str) -> String {

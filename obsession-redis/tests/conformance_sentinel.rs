@@ -27,4 +27,4 @@ async fn make(_: Time) -> Setup<RedisStore> {
     setup(&CALM, &KILLED, |store| store).await
 }
 
-obsession_core::conformance!(make, index, reopen, outage, neighbour, peer);
+obsession_core::conformance!(make, index, reopen, outage, neighbour, peer, push);

@@ -31,7 +31,7 @@ mod as_it_is {
         setup(&CALM, &KILLED, |store| -> Store { Arc::new(store) }).await
     }
 
-    obsession_core::conformance!(make, index, reopen, outage, neighbour, peer);
+    obsession_core::conformance!(make, index, reopen, outage, neighbour, peer, push);
 }
 
 mod loaded_before_each_update {
@@ -44,5 +44,5 @@ mod loaded_before_each_update {
         .await
     }
 
-    obsession_core::conformance!(make, index, reopen, outage, neighbour, peer);
+    obsession_core::conformance!(make, index, reopen, outage, neighbour, peer, push);
 }

@@ -318,6 +318,26 @@ macro_rules! __conformance_cases {
             }
         }
     };
+    (push, $then:ident $args:tt) => {
+        $crate::$then! { $args
+            push {
+                push_tells_of_a_delete
+                push_tells_of_every_update
+                push_tells_of_what_the_same_handle_did
+                push_tells_all_who_watch
+                push_tells_of_each_of_many_records
+                push_of_others_outlives_a_watch_that_is_dropped
+                push_is_quiet_while_nothing_happens
+            }
+        }
+    };
+    (push_index, $then:ident $args:tt) => {
+        $crate::$then! { $args
+            push_index {
+                push_tells_of_the_end_of_a_subject
+            }
+        }
+    };
 }
 
 /// The cases of a group as a list.
@@ -375,6 +395,14 @@ pub(crate) fn of_peering_indexes<S: SessionIndex>() -> Vec<Case<S>> {
     crate::__conformance_cases!(peer_index, __conformance_list[S])
 }
 
+pub(crate) fn of_pushing<S: SessionStore>() -> Vec<Case<S>> {
+    crate::__conformance_cases!(push, __conformance_list[S])
+}
+
+pub(crate) fn of_pushing_indexes<S: SessionIndex>() -> Vec<Case<S>> {
+    crate::__conformance_cases!(push_index, __conformance_list[S])
+}
+
 /// The names of all cases.
 pub(crate) fn names() -> Vec<&'static str> {
     all::<crate::MemoryStore>().map(|case| case.name).collect()
@@ -393,6 +421,8 @@ pub(crate) fn all<S: SessionIndex>() -> impl Iterator<Item = Case<S>> {
         of_neighbouring_indexes(),
         of_peers(),
         of_peering_indexes(),
+        of_pushing(),
+        of_pushing_indexes(),
     ];
     groups.into_iter().flatten()
 }

@@ -128,6 +128,12 @@ pub static CLAUSES: &[Clause] = &[
         INDEX,
     ),
     clause("Count", "`count` says how many records are live", INDEX),
+    clause(
+        "Push",
+        "of a store that pushes, each change of a record rings once for everybody who has been told \
+         that he watches it, and nothing rings all the time",
+        "`obsession_core::SessionStore::watch`",
+    ),
     clause("Index", "the index never disagrees with the records", INDEX),
     clause(
         "No lost update",

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use super::chance::Chance;
 use crate::{
-    Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
+    Bell, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
     StoreError, Timestamp, Touch, Update, lock,
 };
 
@@ -49,6 +49,7 @@ use crate::{
 ///
 /// A call takes the next fault of [`plan`](Self::plan); if there is none, it is chance's turn, if
 /// [`set_random`](Self::set_random) gave it one; and then that of [`set_always`](Self::set_always).
+/// A [`watch`](SessionStore::watch) is no call: it is handed on.
 #[derive(Debug)]
 pub struct Faulty<S> {
     store: S,
@@ -266,6 +267,10 @@ impl<S: SessionStore> SessionStore for Faulty<S> {
     async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
         let delete = || self.store.delete_expired(limit);
         self.next("delete_expired").write(delete).await
+    }
+
+    async fn watch(&self, key: &SessionKey) -> Result<Bell, StoreError> {
+        self.store.watch(key).await
     }
 }
 

@@ -38,6 +38,7 @@ pub(crate) enum Ability {
     Outage,
     Neighbour,
     Peer,
+    Push,
 }
 
 struct Outage {
@@ -132,12 +133,18 @@ impl<S: SessionStore> Setup<S> {
         self.time_limit
     }
 
-    pub(crate) fn can(&self, ability: Ability) -> bool {
+    pub(crate) async fn can(&self, ability: Ability) -> bool {
         match ability {
             Ability::Reopen => self.reopen.is_some(),
             Ability::Outage => self.outage.is_some(),
             Ability::Neighbour => self.neighbour.is_some(),
             Ability::Peer => self.peer.is_some(),
+            // The store says so itself.
+            Ability::Push => {
+                let id = SessionId::generate(getrandom::fill).expect("random bytes");
+                let bell = self.store.watch(&id.key()).await;
+                bell.is_ok_and(|bell| !bell.is_silent())
+            }
         }
     }
 
@@ -366,6 +373,10 @@ impl<S: SessionStore> Fixture<S> {
     pub fn peer(&self) -> &Arc<S> {
         let peer = self.peer.as_ref();
         peer.expect("the constructor gives no `peer`")
+    }
+
+    pub(crate) fn has_peer(&self) -> bool {
+        self.peer.is_some()
     }
 
     /// Lets every call fail from here on.

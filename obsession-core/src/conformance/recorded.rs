@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 
 use crate::{
-    Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
+    Bell, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
     StoreError, Timestamp, Touch, Update, lock,
 };
 
@@ -141,6 +141,12 @@ impl<S: SessionStore> SessionStore for Recorded<S> {
     async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
         let answer = self.store.delete_expired(limit).await;
         self.note(|| format!("delete_expired({limit})"), &answer);
+        answer
+    }
+
+    async fn watch(&self, key: &SessionKey) -> Result<Bell, StoreError> {
+        let answer = self.store.watch(key).await;
+        self.note(|| format!("watch({key})"), &answer);
         answer
     }
 }

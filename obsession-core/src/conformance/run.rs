@@ -19,8 +19,8 @@ use crate::{SessionIndex, SessionStore};
 /// says how each went.
 ///
 /// The cases that need more than a store run if the constructor gives it ([`Setup::reopen`],
-/// [`Setup::outage`], [`Setup::neighbour`], [`Setup::peer`]); else they are
-/// [`Verdict::NotChecked`].
+/// [`Setup::outage`], [`Setup::neighbour`], [`Setup::peer`]), and those of a push if the store says that
+/// it pushes; else they are [`Verdict::NotChecked`].
 ///
 /// ```
 /// use obsession_core::MemoryStore;
@@ -40,6 +40,7 @@ where
     runs.all_if(Ability::Outage, &case::of_outages());
     runs.all_if(Ability::Neighbour, &case::of_neighbours());
     runs.all_if(Ability::Peer, &case::of_peers());
+    runs.all_if(Ability::Push, &case::of_pushing());
     runs.report
 }
 
@@ -56,6 +57,7 @@ where
     runs.all_if(Ability::Outage, &case::of_index_outages());
     runs.all_if(Ability::Neighbour, &case::of_neighbouring_indexes());
     runs.all_if(Ability::Peer, &case::of_peering_indexes());
+    runs.all_if(Ability::Push, &case::of_pushing_indexes());
     report.outcomes.append(&mut runs.report.outcomes);
     report
 }
@@ -67,6 +69,7 @@ fn missing(ability: Ability) -> &'static str {
         Ability::Outage => "the constructor gives no `outage`",
         Ability::Neighbour => "the constructor gives no `neighbour`",
         Ability::Peer => "the constructor gives no `peer`",
+        Ability::Push => "the store says that it pushes nothing",
     }
 }
 
@@ -84,6 +87,7 @@ where
         case::of_outages(),
         case::of_neighbours(),
         case::of_peers(),
+        case::of_pushing(),
     ];
     explain(
         &make,
@@ -104,6 +108,7 @@ where
         case::of_index_outages(),
         case::of_neighbouring_indexes(),
         case::of_peering_indexes(),
+        case::of_pushing_indexes(),
     ];
     explain(
         &make,
@@ -151,13 +156,17 @@ where
             Ability::Outage,
             Ability::Neighbour,
             Ability::Peer,
+            Ability::Push,
         ];
         let abilities = runtime().block_on(async {
             let setup: Setup<_> = make(Time::new(Calls::default())).await.into_setup();
-            every
-                .into_iter()
-                .filter(|ability| setup.can(*ability))
-                .collect()
+            let mut abilities = Vec::new();
+            for ability in every {
+                if setup.can(ability).await {
+                    abilities.push(ability);
+                }
+            }
+            abilities
         });
         Self {
             make,

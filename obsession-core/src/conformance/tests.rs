@@ -58,7 +58,8 @@ fn what_the_constructor_does_not_give_is_reported_as_not_checked() {
     let unchecked = case::of_reopening::<MemoryStore>().len()
         + case::of_outages::<MemoryStore>().len()
         + case::of_neighbours::<MemoryStore>().len()
-        + case::of_peers::<MemoryStore>().len();
+        + case::of_peers::<MemoryStore>().len()
+        + case::of_pushing::<MemoryStore>().len();
     assert!(
         text.contains(&format!(" 0 failed, 0 timed out, {unchecked} not checked")),
         "{text}"

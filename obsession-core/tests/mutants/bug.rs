@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use obsession_core::conformance::{Report, Setup, Time, Verdict, run_index};
 use obsession_core::{
-    Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
+    Bell, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
     StoreError, Timestamp, Touch, Update,
 };
 
@@ -53,6 +53,10 @@ pub(crate) trait Bug<A: SessionIndex = Sound>: Debug + Send + Sync + 'static {
 
     async fn delete_expired(&self, at: &A, limit: usize) -> Answer<usize> {
         at.delete_expired(limit).await
+    }
+
+    async fn watch(&self, at: &A, key: &SessionKey) -> Answer<Bell> {
+        at.watch(key).await
     }
 
     async fn list(
@@ -224,6 +228,10 @@ impl<A: SessionIndex> SessionStore for Mutant<A> {
 
     async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
         self.bug.delete_expired(&self.at, limit).await
+    }
+
+    async fn watch(&self, key: &SessionKey) -> Result<Bell, StoreError> {
+        self.bug.watch(&self.at, key).await
     }
 }
 

@@ -28,6 +28,7 @@ mod lists;
 mod migrating;
 #[path = "../wrappers/moves.rs"]
 mod moves;
+mod pushes;
 mod races;
 #[path = "../wrappers/sealed.rs"]
 mod sealed;
@@ -64,6 +65,7 @@ fn mutants() -> Vec<Entry> {
         durability::all(),
         servers::all(),
         caches::all(),
+        pushes::all(),
         wrapping::caches(),
         wrapping::seals(),
         wrapping::migrations(),

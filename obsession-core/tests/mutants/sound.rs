@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use obsession_core::{
-    Clock, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
-    StoreError, Timestamp, Touch, Update,
+    Bell, Clock, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey,
+    SessionStore, StoreError, Timestamp, Touch, Update,
 };
+use tokio::sync::watch;
 
 /// What the server holds: the records of each table.
 type Rows = BTreeMap<(u8, SessionKey), Record>;
@@ -16,6 +17,8 @@ type Rows = BTreeMap<(u8, SessionKey), Record>;
 #[derive(Debug, Default)]
 struct Server {
     rows: Mutex<Rows>,
+    /// Told of every change of any record: a ring says no more than "look again".
+    changes: watch::Sender<()>,
     away: AtomicBool,
 }
 
@@ -98,6 +101,17 @@ impl Sound {
         Ok(self.rows()?.remove(&(self.table, *key)))
     }
 
+    /// Rings at the next change. It is a place among those who are told, from now on.
+    pub(crate) fn bell(&self) -> Bell {
+        let mut changes = self.server.changes.subscribe();
+        Bell::new(async move {
+            // The server, which tells, is gone when all handles are.
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+
     /// Changes the rows at one instant, between the way to the server and the way back.
     async fn change<T>(&self, change: impl FnOnce(&mut Rows, u8, Timestamp) -> T) -> Answer<T> {
         trip().await;
@@ -107,6 +121,7 @@ impl Sound {
             let now = self.now();
             change(&mut rows, self.table, now)
         };
+        self.server.changes.send_replace(());
         trip().await;
         Ok(answer)
     }
@@ -197,6 +212,10 @@ impl SessionStore for Sound {
             expired.len()
         })
         .await
+    }
+
+    async fn watch(&self, _: &SessionKey) -> Answer<Bell> {
+        Ok(self.bell())
     }
 }
 

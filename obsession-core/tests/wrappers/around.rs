@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use obsession_core::conformance::{Fault, Faulty, Setup, Time};
 use obsession_core::{
-    Clock, Create, Delete, MemoryStore, Record, Revision, ScanCursor, SessionIndex, SessionKey,
-    SessionStore, StoreError, Timestamp, Touch, Update,
+    Bell, Clock, Create, Delete, MemoryStore, Record, Revision, ScanCursor, SessionIndex,
+    SessionKey, SessionStore, StoreError, Timestamp, Touch, Update,
 };
 
 use crate::cache::Cache;
@@ -135,6 +135,10 @@ impl SessionStore for BornOld {
 
     async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
         self.store.delete_expired(limit).await
+    }
+
+    async fn watch(&self, key: &SessionKey) -> Result<Bell, StoreError> {
+        self.store.watch(key).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use obsession_core::{
-    Clock, Create, Delete, Effect, Record, Revision, ScanCursor, SessionIndex, SessionKey,
+    Bell, Clock, Create, Delete, Effect, Record, Revision, ScanCursor, SessionIndex, SessionKey,
     SessionStore, StoreError, Timestamp, Touch, Update,
 };
 
@@ -165,6 +165,10 @@ impl<S: SessionIndex> SessionStore for Cache<S> {
         let now = self.clock.now();
         self.kept().records.retain(|_, record| record.is_live(now));
         self.store.delete_expired(limit).await
+    }
+
+    async fn watch(&self, key: &SessionKey) -> Answer<Bell> {
+        self.store.watch(key).await
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use obsession_core::{
-    Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
+    Bell, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
     StoreError, Timestamp, Touch, Update,
 };
 use tokio::sync::Mutex;
@@ -115,6 +115,11 @@ impl<S: SessionIndex> SessionStore for Migrating<S> {
                 .new
                 .delete_expired(limit.saturating_sub(in_old))
                 .await?)
+    }
+
+    async fn watch(&self, key: &SessionKey) -> Answer<Bell> {
+        let in_old = self.old.watch(key).await?;
+        Ok(in_old.or(self.new.watch(key).await?))
     }
 }
 

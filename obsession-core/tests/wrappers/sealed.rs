@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use obsession_core::{
-    Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
+    Bell, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
     StoreError, Timestamp, Touch, Update,
 };
 use sha2::{Digest, Sha256};
@@ -129,6 +129,10 @@ impl<S: SessionIndex> SessionStore for Sealed<S> {
 
     async fn delete_expired(&self, limit: usize) -> Answer<usize> {
         self.store.delete_expired(limit).await
+    }
+
+    async fn watch(&self, key: &SessionKey) -> Answer<Bell> {
+        self.store.watch(key).await
     }
 }
 

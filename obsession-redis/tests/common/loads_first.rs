@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use obsession_core::{
-    Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
+    Bell, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
     StoreError, Timestamp, Touch, Update,
 };
 use obsession_redis::RedisStore;
@@ -43,6 +43,10 @@ impl SessionStore for LoadsFirst {
 
     async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
         self.0.delete_expired(limit).await
+    }
+
+    async fn watch(&self, key: &SessionKey) -> Result<Bell, StoreError> {
+        self.0.watch(key).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Waiting for the end of a session: what ends the wait, when, and at the price of how many loads.
 //!
-//! | what happens | here | in another process |
+//! | what happens | here | in another process, unless the store tells |
 //! |---|---|---|
 //! | it is deleted, ended from another, all of the subject's are | at once | at the next poll |
 //! | somebody else signs in | at once | at the next poll |
@@ -17,7 +17,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
