@@ -2,6 +2,7 @@
 //! away, a network that misbehaves, and chance that can be repeated.
 
 mod account;
+mod browser;
 mod certificates;
 mod child;
 mod daemon;
@@ -20,6 +21,7 @@ mod shared;
 mod synced;
 mod template;
 
+pub use browser::Browser;
 pub use certificates::Certificates;
 pub use child::Child;
 pub use kill::{Kills, Outcome, Victim, kill_while_it_writes, write_until_killed};
