@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -10,7 +9,8 @@ use tokio::net::TcpStream;
 use crate::options::Options;
 
 /// How long a client may take to greet.
-const PATIENCE: Duration = Duration::from_secs(10);
+#[cfg(feature = "tls")]
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What a connection is read from and written to.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
