@@ -9,11 +9,13 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Demo, stores};
+use common::{Demo, PATIENCE, stores};
 use hyper::StatusCode;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_a_kill() {
@@ -32,9 +34,11 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
         }
         let key = first.session().await["key"].as_str().unwrap().to_owned();
         let last = first.session().await;
+        let under_way = Arc::new(Semaphore::new(0));
         let visitors: Vec<_> = (0..8)
             .map(|_| {
                 let visitor = demo.client();
+                let under_way = Arc::clone(&under_way);
                 tokio::spawn(async move {
                     let mut acknowledged = 0;
                     while let Ok(answer) = visitor
@@ -42,12 +46,16 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
                         .await
                     {
                         acknowledged = answer.json()["visits"].as_u64().unwrap();
+                        if acknowledged == 3 {
+                            under_way.add_permits(1);
+                        }
                     }
                     (visitor, acknowledged)
                 })
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        let all = tokio::time::timeout(PATIENCE, under_way.acquire_many(8)).await;
+        drop(all.expect("all of them write").unwrap());
         demo.kill();
 
         let demo = Demo::start(&store);
@@ -55,7 +63,7 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
             let (visitor, acknowledged) = visitor.await.unwrap();
             let visits = visitor.moved(&demo).session().await["visits"].as_u64();
             let visits = visits.unwrap_or(0);
-            assert!(acknowledged > 0, "{store}: nothing was written");
+            assert!(acknowledged >= 3, "{store}: nothing was written");
             // The one that was under way may have been written, and nothing else.
             assert!(
                 (acknowledged..=acknowledged + 1).contains(&visits),
@@ -81,12 +89,12 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
 async fn an_interrupt_lets_requests_finish() {
     let folder = tempfile::tempdir().unwrap();
     for store in stores(folder.path()) {
-        let demo = Demo::start(&store);
+        let demo = Demo::start_with(&store, &[], "demo=debug,info");
         let client = demo.client();
         client.post("/visit", "").await;
         let slow = client.clone();
         let note = tokio::spawn(async move { slow.post("/note/slow?wait_ms=2000", "kept").await });
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        demo.logs("a note waits").await;
         demo.interrupt();
         let answer = note.await.unwrap();
         assert_eq!(answer.status, StatusCode::OK, "{store}");

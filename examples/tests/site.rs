@@ -9,8 +9,6 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::{Client, Demo, stores};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -129,19 +127,20 @@ async fn two_notes_at_once_both_survive() {
 
 #[tokio::test]
 async fn a_note_that_ends_after_the_sign_out_revives_nothing() {
-    on_every_store(|client, _| async move {
+    let folder = tempfile::tempdir().unwrap();
+    for store in stores(folder.path()) {
+        let demo = Demo::start_with(&store, &[], "demo=debug,info");
+        let client = demo.client();
         client.submit("/sign-in", "user=zo%C3%AB").await;
         let (late, tab) = (client.copy(), client.copy());
-        let note = tokio::spawn(async move { late.post("/note/late?wait_ms=1500", "x").await });
-        // Until the note has loaded the session, which it does before it waits.
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        let note = tokio::spawn(async move { late.post("/note/late?wait_ms=2000", "x").await });
+        demo.logs("a note waits").await;
         client.post("/sign-out", "").await;
         let answer = note.await.unwrap();
-        assert_eq!(answer.status, StatusCode::CONFLICT);
+        assert_eq!(answer.status, StatusCode::CONFLICT, "{store}");
         assert!(!answer.sets_cookie());
-        assert_eq!(tab.session().await["key"], Value::Null);
-    })
-    .await;
+        assert_eq!(tab.session().await["key"], Value::Null, "{store}");
+    }
 }
 
 #[tokio::test]
@@ -276,6 +275,36 @@ async fn the_page_works_without_scripts_and_escapes_what_users_wrote() {
         assert!(text.contains("Your devices") && text.contains("(this one)"));
         assert_eq!(page.headers["vary"], "cookie");
         assert!(!page.headers.contains_key("set-cookie"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_is_for_the_next_page_alone() {
+    on_every_store(|client, other| async move {
+        client.submit("/sign-in", "user=%3Cb%3Ezoe").await;
+        let page = client.get("/").await;
+        assert!(page.text().contains("Welcome, &lt;b&gt;zoe."));
+        assert!(!client.get("/").await.text().contains("Welcome"));
+        other.post("/sign-in", r#"{"user": "<b>zoe"}"#).await;
+        assert!(!other.get("/").await.text().contains("Welcome"));
+        client.submit("/devices/sign-out-others", "").await;
+        let page = client.get("/").await;
+        assert!(page.text().contains("One device was signed out."));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_read_of_a_session_is_not_kept_anywhere() {
+    on_every_store(|client, _| async move {
+        client.post("/visit", "").await;
+        for path in ["/", "/api/session", "/api/devices"] {
+            let answer = client.get(path).await;
+            assert_eq!(answer.headers["cache-control"], "no-store", "{path}");
+        }
+        let health = client.get("/healthz").await;
+        assert!(!health.headers.contains_key("cache-control"));
     })
     .await;
 }

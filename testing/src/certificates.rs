@@ -72,6 +72,21 @@ impl Certificates {
         Ok([give("cert")?, give("key")?])
     }
 
+    /// The SHA-256 of the server's public key, in base64, as browsers name one.
+    ///
+    /// # Errors
+    ///
+    /// `openssl` does not do it.
+    pub fn fingerprint(&self) -> io::Result<String> {
+        self.openssl("x509 -in cert -noout -pubkey -out public")?;
+        self.openssl("pkey -pubin -in public -outform der -out public.der")?;
+        self.openssl("dgst -sha256 -binary -out digest public.der")?;
+        self.openssl("base64 -A -in digest -out fingerprint")?;
+        Ok(std::fs::read_to_string(self.file("fingerprint"))?
+            .trim()
+            .to_owned())
+    }
+
     /// What has a Redis server use them. It asks nobody else for a certificate.
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         let path = |name| self.file(name).to_string_lossy().into_owned();

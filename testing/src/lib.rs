@@ -3,6 +3,7 @@
 
 mod account;
 pub mod behaviour;
+mod browser;
 mod certificates;
 mod child;
 mod daemon;
@@ -22,6 +23,7 @@ mod shared;
 mod synced;
 mod template;
 
+pub use browser::Browser;
 pub use certificates::Certificates;
 pub use child::Child;
 pub use kill::{Kills, Outcome, Victim, kill_while_it_writes, write_until_killed};

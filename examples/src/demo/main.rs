@@ -7,6 +7,7 @@ mod reply;
 mod routes;
 mod store;
 mod stream;
+mod tls;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ use tracing_subscriber::filter::Directive;
 
 use crate::options::Options;
 use crate::routes::App;
+use crate::tls::Greeting;
 
 /// How long requests that are under way get to finish when the server is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -57,13 +59,22 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
+    let greeting = Greeting::of(&options)?;
     let store = store::open(&options).await?;
-    // Plain http on this machine, so the cookie can not ask for https.
-    let cookie = Cookie::for_development();
+    let cookie = match &greeting {
+        // On this machine alone, so the cookie can not ask for https.
+        Greeting::Plain => Cookie::for_development(),
+        #[cfg(feature = "tls")]
+        Greeting::Tls(_) => Cookie::default(),
+    };
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| format!("can not listen on {}: {error}", options.listen))?;
-    println!("listening on http://{}", listener.local_addr()?);
+    println!(
+        "listening on {}://{}",
+        greeting.scheme(),
+        listener.local_addr()?
+    );
     println!("sessions in {}", store.description);
     println!("stop with Ctrl-C");
 
@@ -77,7 +88,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let (stops, stopping) = tokio::sync::watch::channel(false);
     let app = Arc::new(App {
         store: store.description.clone(),
-        stopping,
+        stopping: stopping.clone(),
     });
     let routes = service_fn(move |request| routes::answer(Arc::clone(&app), request));
     let service = SessionService::new(routes, store.manager.clone(), cookie);
@@ -87,7 +98,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(10));
     let graceful = GracefulShutdown::new();
-    let mut stopping = std::pin::pin!(told_to_stop());
+    let mut told = std::pin::pin!(told_to_stop());
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -99,11 +110,26 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
                     continue;
                 }
             },
-            () = &mut stopping => break,
+            () = &mut told => break,
         };
-        let connection = server.serve_connection(TokioIo::new(stream), service.clone());
-        let connection = graceful.watch(connection.into_owned());
+        let (server, service, watcher) = (server.clone(), service.clone(), graceful.watcher());
+        let (greeting, mut stopping) = (greeting.clone(), stopping.clone());
+        // Each on a task of its own, so that nobody waits for another one's greeting.
         tokio::spawn(async move {
+            let greeted = tokio::select! {
+                biased;
+                greeted = greeting.greet(stream) => greeted,
+                _ = stopping.wait_for(|stops| *stops) => return,
+            };
+            let stream = match greeted {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::debug!(%error, "a client was not greeted");
+                    return;
+                }
+            };
+            let connection = server.serve_connection(TokioIo::new(stream), service);
+            let connection = watcher.watch(connection.into_owned());
             if let Err(error) = connection.await {
                 tracing::debug!(error, "a connection ended early");
             }

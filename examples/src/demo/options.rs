@@ -1,6 +1,7 @@
 //! What can be set, on the command line or in the environment.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -32,6 +33,25 @@ pub(crate) struct Options {
     /// How long a session may last after it began or its user signed in.
     #[arg(long, env = "OBSESSION_LIFETIME", default_value = "90days", value_parser = duration)]
     lifetime: Duration,
+
+    /// A file with the certificate of this host and those that vouch for it, in PEM: the site is served
+    /// over https, with the cookie that a real site would have.
+    #[arg(
+        long,
+        env = "OBSESSION_TLS_CERTIFICATE",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
+    pub(crate) tls_certificate: Option<PathBuf>,
+
+    /// A file with the certificate's private key, in PEM.
+    #[arg(
+        long,
+        env = "OBSESSION_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_certificate"
+    )]
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -35,6 +35,11 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, "there is nothing here")
     }
 
+    pub(crate) fn foreign() -> Self {
+        let message = "another site made your browser ask for this";
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
     pub(crate) fn method(allowed: &'static str) -> Self {
         let allow = Some(HeaderValue::from_static(allowed));
         let message = format!("only {allowed} is possible here");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use obsession_core::{Session, SessionInfo, SessionKey};
 use obsession_hyper::{CsrfGuard, Verdict};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::input::{self, Input};
-use crate::page;
+use crate::page::{self, Shown};
 use crate::reply::{Failure, Reply, back, events, html, json_reply, text};
 use crate::stream::Stream;
 
@@ -97,13 +98,9 @@ async fn route(app: &App, request: Request<Incoming>) -> Result<Reply, Failure> 
     let uri = request.uri().clone();
     let route = Route::of(uri.path()).ok_or_else(Failure::not_found)?;
     route.check_method(request.method())?;
-    // What comes without either header is a program's, and has no cookie but its own; a site for old
-    // browsers would ask for the form's token here.
-    if CsrfGuard::new().check(&request) == Verdict::Refuse {
-        return Err(Failure::new(
-            StatusCode::FORBIDDEN,
-            "another site made your browser ask for this",
-        ));
+    let verdict = CsrfGuard::new().check(&request);
+    if verdict == Verdict::Refuse {
+        return Err(Failure::foreign());
     }
     let query = uri.query().unwrap_or_default();
     let session = request.extensions().get::<Session>().cloned();
@@ -114,41 +111,68 @@ async fn route(app: &App, request: Request<Incoming>) -> Result<Reply, Failure> 
         )
     })?;
     let input = input::read(request).await?;
+    // A program's cookie is its own. An old browser may have been made to send its user's, with a form.
+    if verdict == Verdict::AskToken && input.wants_page() && session.id().await?.is_some() {
+        let token = input.field(page::FORM_TOKEN).unwrap_or_default();
+        if !session.accepts_form_token(&token).await? {
+            return Err(Failure::foreign());
+        }
+    }
+    let mut reply = go(app, route, &session, &input, query).await?;
+    if session.activity().looked {
+        // Nobody who goes back after a sign-out is shown it again, and no proxy keeps it.
+        let never = HeaderValue::from_static("no-store");
+        reply.headers_mut().insert(CACHE_CONTROL, never);
+    }
+    Ok(reply)
+}
+
+async fn go(
+    app: &App,
+    route: Route<'_>,
+    session: &Session,
+    input: &Input,
+    query: &str,
+) -> Result<Reply, Failure> {
     match route {
         Route::Health => {
             // Nobody looks at the session, so it is neither loaded nor made.
             session.mark_untouched("/healthz");
             Ok(text("ok\n"))
         }
-        Route::Index => index(app, &session, query).await,
-        Route::Show => show(&session).await,
-        Route::Devices => devices(&session).await,
-        Route::Events => Ok(events(Stream::of(&session, app.stopping.clone()))),
-        Route::Visit => visit(&session, &input).await,
-        Route::Cart => add_to_cart(&session, &input).await,
-        Route::SignIn => sign_in(&session, &input).await,
-        Route::SignOut => sign_out(&session, &input).await,
-        Route::Note(name) => note(&session, &input, name, query).await,
-        Route::SignOutOthers => sign_out_others(&session, &input).await,
-        Route::SignOutDevice(key) => sign_out_device(&session, &input, key).await,
+        Route::Index => index(app, session, query).await,
+        Route::Show => show(session).await,
+        Route::Devices => devices(session).await,
+        Route::Events => Ok(events(Stream::of(session, app.stopping.clone()))),
+        Route::Visit => visit(session, input).await,
+        Route::Cart => add_to_cart(session, input).await,
+        Route::SignIn => sign_in(session, input).await,
+        Route::SignOut => sign_out(session, input).await,
+        Route::Note(name) => note(session, input, name, query).await,
+        Route::SignOutOthers => sign_out_others(session, input).await,
+        Route::SignOutDevice(key) => sign_out_device(session, input, key).await,
     }
 }
 
 async fn index(app: &App, session: &Session, query: &str) -> Result<Reply, Failure> {
+    let messages = session.take_flashes().await?;
     let contents = contents(session).await?;
+    let form_token = session.form_token().await?;
     let devices = match &contents {
         Some(contents) => subject_sessions(session, contents.info.subject.as_deref()).await?,
         None => Vec::new(),
     };
     let did = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "did");
     let did = did.map(|(_, did)| did.into_owned()).unwrap_or_default();
-    let page = page::render(
-        &app.store,
-        contents.as_ref(),
-        &devices,
-        &did,
-        session.activity(),
-    );
+    let page = page::render(&Shown {
+        store: &app.store,
+        contents: contents.as_ref(),
+        devices: &devices,
+        messages: &messages,
+        did: &did,
+        activity: session.activity(),
+        form_token: form_token.as_deref(),
+    });
     Ok(html(page))
 }
 
@@ -199,6 +223,9 @@ async fn add_to_cart(session: &Session, input: &Input) -> Result<Reply, Failure>
 async fn sign_in(session: &Session, input: &Input) -> Result<Reply, Failure> {
     let user = input.field("user")?;
     session.sign_in(&user)?;
+    if input.wants_page() {
+        session.flash(format!("Welcome, {user}.")).await?;
+    }
     session.save().await?;
     let key = session.key().await?;
     let answer = json!({ "user": user, "key": key.map(|key| key.to_string()) });
@@ -231,6 +258,7 @@ async fn note(session: &Session, input: &Input, name: &str, query: &str) -> Resu
     let text = input.text()?;
 
     session.info().await?;
+    tracing::debug!(?wait, "a note waits");
     tokio::time::sleep(wait).await;
     session.insert(&format!("{NOTE}{name}"), text)?;
     session.save().await?;
@@ -245,7 +273,7 @@ async fn sign_out_device(session: &Session, input: &Input, key: &str) -> Result<
         session.delete().await?;
         Ok(done(session, input, &answer))
     } else if session.manager().end(&user, &key).await? {
-        Ok(done_elsewhere(input, &answer))
+        done_elsewhere(session, input, 1, &answer).await
     } else {
         Err(Failure::not_found())
     }
@@ -255,7 +283,7 @@ async fn sign_out_others(session: &Session, input: &Input) -> Result<Reply, Fail
     let user = session.require_subject().await?;
     let key = session.key().await?;
     let ended = session.manager().end_all(&user, key.as_ref()).await?;
-    Ok(done_elsewhere(input, &json!({ "signed_out": ended })))
+    done_elsewhere(session, input, ended, &json!({ "signed_out": ended })).await
 }
 
 async fn devices(session: &Session) -> Result<Reply, Failure> {
@@ -314,11 +342,23 @@ fn done(session: &Session, input: &Input, answer: &Value) -> Reply {
     }
 }
 
-/// The same for a change to sessions of other devices.
-fn done_elsewhere(input: &Input, answer: &Value) -> Reply {
-    if input.wants_page() {
-        back("loaded+ended")
-    } else {
-        json_reply(answer)
+/// The same for the end of sessions on other devices.
+async fn done_elsewhere(
+    session: &Session,
+    input: &Input,
+    ended: usize,
+    answer: &Value,
+) -> Result<Reply, Failure> {
+    if !input.wants_page() {
+        return Ok(json_reply(answer));
     }
+    let message = match ended {
+        0 => "There was no other device.".to_owned(),
+        1 => "One device was signed out.".to_owned(),
+        _ => format!("{ended} devices were signed out."),
+    };
+    session.flash(message).await?;
+    session.save().await?;
+    let words = page::words(session.activity()).join("+");
+    Ok(back(&format!("{words}+ended")))
 }

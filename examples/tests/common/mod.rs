@@ -14,22 +14,28 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::header::{ACCEPT, CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, CONTENT_TYPE, COOKIE, HOST, ORIGIN, SET_COOKIE};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+/// How long something may take that a test waits for: much more than it does.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A demo that listens on a free port, killed when it is dropped.
 pub(crate) struct Demo {
     child: Child,
     pub(crate) address: SocketAddr,
     stdout: BufReader<ChildStdout>,
-    log: Option<JoinHandle<Vec<u8>>>,
+    log: watch::Receiver<Vec<u8>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Demo {
@@ -69,18 +75,20 @@ impl Demo {
             .spawn()
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let log = drain(child.stderr.take().unwrap());
+        let (reader, log) = drain(child.stderr.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let Some(address) = line.trim().strip_prefix("listening on http://") else {
+        let Some((_, address)) = line.trim().split_once("://") else {
             child.wait().unwrap();
-            return Err(String::from_utf8(log.join().unwrap()).unwrap());
+            reader.join().unwrap();
+            return Err(String::from_utf8(log.borrow().clone()).unwrap());
         };
         Ok(Self {
             address: address.parse().unwrap(),
             child,
             stdout,
-            log: Some(log),
+            log,
+            reader: Some(reader),
         })
     }
 
@@ -102,12 +110,21 @@ impl Demo {
         kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
     }
 
+    /// Waits until it has logged this.
+    pub(crate) async fn logs(&self, text: &str) {
+        let mut log = self.log.clone();
+        let found = log.wait_for(|log| String::from_utf8_lossy(log).contains(text));
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        assert!(matches!(found, Ok(Ok(_))), "{text:?} is not logged");
+    }
+
     /// Waits for its end: how it ended, and what it wrote.
     pub(crate) fn wait(mut self) -> (ExitStatus, Vec<u8>) {
         let status = self.child.wait().unwrap();
         let mut written = Vec::new();
         self.stdout.read_to_end(&mut written).unwrap();
-        written.extend(self.log.take().unwrap().join().unwrap());
+        self.reader.take().unwrap().join().unwrap();
+        written.extend(self.log.borrow().iter());
         (status, written)
     }
 }
@@ -119,12 +136,18 @@ impl Drop for Demo {
     }
 }
 
-fn drain(mut log: ChildStderr) -> JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut written = Vec::new();
-        log.read_to_end(&mut written).unwrap();
-        written
-    })
+fn drain(mut stderr: ChildStderr) -> (JoinHandle<()>, watch::Receiver<Vec<u8>>) {
+    let (written, log) = watch::channel(Vec::new());
+    let reader = std::thread::spawn(move || {
+        let mut part = [0; 8192];
+        loop {
+            match stderr.read(&mut part).unwrap() {
+                0 => break,
+                read => written.send_modify(|log| log.extend(&part[..read])),
+            }
+        }
+    });
+    (reader, log)
 }
 
 /// A browser, as far as cookies go: it keeps the last one that it was sent.
@@ -171,6 +194,8 @@ impl Client {
         let form = "application/x-www-form-urlencoded";
         headers.insert(CONTENT_TYPE, form.parse().unwrap());
         headers.insert(ACCEPT, "text/html".parse().unwrap());
+        let origin = format!("http://{}", self.address);
+        headers.insert(ORIGIN, origin.parse().unwrap());
         self.send(request).await
     }
 
@@ -218,6 +243,22 @@ impl Client {
         })
     }
 
+    /// Opens its stream of events.
+    pub(crate) async fn listen(&self) -> Events {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let request = self.request(Method::GET, "/events", "");
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.headers()[CONTENT_TYPE], "text/event-stream");
+        Events {
+            body: answer.into_body(),
+            read: String::new(),
+        }
+    }
+
     /// `name=value`, if it has one.
     pub(crate) fn cookie(&self) -> Option<String> {
         self.cookie.lock().unwrap().clone()
@@ -240,6 +281,28 @@ impl Client {
         Self {
             address: demo.address,
             cookie: Arc::clone(&self.cookie),
+        }
+    }
+}
+
+/// A stream of events that is open.
+pub(crate) struct Events {
+    body: Incoming,
+    read: String,
+}
+
+impl Events {
+    /// The next one, or nothing when the stream has ended.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some((event, rest)) = self.read.split_once("\n\n") {
+                let (event, rest) = (event.to_owned(), rest.to_owned());
+                self.read = rest;
+                return Some(event);
+            }
+            let frame = self.body.frame().await?.unwrap();
+            let part = frame.into_data().unwrap_or_default();
+            self.read.push_str(str::from_utf8(&part).unwrap());
         }
     }
 }

@@ -47,10 +47,10 @@ async fn storm<S: SessionIndex + Clone>(store: S) {
     let before = tasks();
     let server = site::serve(&manager).await;
     let places = Arc::new(Semaphore::new(AT_ONCE));
-    let mut storm = Vec::new();
+    let mut visits = Vec::new();
     for n in 0..clients {
         let (manager, places, address) = (manager.clone(), Arc::clone(&places), server.address);
-        storm.push(tokio::spawn(async move {
+        visits.push(tokio::spawn(async move {
             let _place = places.acquire().await.unwrap();
             let mut random = Random::new(n);
             let id = site::begin(&manager).await;
@@ -63,7 +63,7 @@ async fn storm<S: SessionIndex + Clone>(store: S) {
         }));
     }
     let mut left = Vec::new();
-    for client in storm {
+    for client in visits {
         left.push(client.await.unwrap());
     }
     server.stop();
