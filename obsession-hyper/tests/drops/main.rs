@@ -158,7 +158,7 @@ async fn dropped_after(
     let state = state_of(&store, &manager, &id, &old).await;
     go_on(&manager, &id, &state).await;
     // No task and no request holds on to the store.
-    drop((call, manager));
+    drop((call, layer, manager));
     assert_eq!(Arc::strong_count(&store), 1);
     (cut, state, made.load(Ordering::Relaxed))
 }
