@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::events::Listener;
 use crate::id::TokenHasher;
-use crate::manager::Shared;
+use crate::manager::{FOREVER, Shared};
 use crate::turns::Turns;
 use crate::watchers::Watchers;
 use crate::{
@@ -103,11 +103,11 @@ impl SessionManagerBuilder {
     }
 
     /// How often a [watch](crate::Session::watch) asks the store whether its session still lives; 5
-    /// seconds unless set, and at least a millisecond. With `n` open streams that is `n` loads in
-    /// each interval. A store that [pushes](crate::SessionStore::watch) tells sooner, and then this is
+    /// seconds unless set, and at least a millisecond. With `n` open streams that is `n` loads in each
+    /// interval. A store that [pushes](crate::SessionStore::watch) tells sooner, and then this is
     /// for what it may have missed.
     pub fn watch_every(mut self, interval: Duration) -> Self {
-        self.shared.watch_every = interval.max(Duration::from_millis(1));
+        self.shared.watch_every = interval.clamp(Duration::from_millis(1), FOREVER);
         self
     }
 

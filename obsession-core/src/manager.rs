@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Longer than anybody waits, and short enough to be added to every instant.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How long after its replacement an old token is taken for a request that was under way.
 const LATE: Duration = Duration::from_secs(60);
 

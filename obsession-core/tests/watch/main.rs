@@ -368,6 +368,20 @@ async fn an_end_during_a_load_is_not_missed() {
     assert!(asked_again >= 2);
 }
 
+/// Who relies on being told may never want to ask.
+#[tokio::test(start_paused = true)]
+async fn an_interval_may_be_as_long_as_there_are_numbers_for() {
+    let manager = SessionManager::builder(MemoryStore::new());
+    let manager = manager.watch_every(Duration::MAX).build();
+    let session = manager.open(None);
+    session.insert("n", &1).unwrap();
+    session.save().await.unwrap();
+    let watch = tokio::spawn(session.watch());
+    settle().await;
+    session.delete().await.unwrap();
+    assert_eq!(watch.await.unwrap(), WatchEnd::Ended);
+}
+
 /// A watch that is dropped at any poll leaves nothing behind.
 #[tokio::test(start_paused = true)]
 async fn a_dropped_watch_leaves_nothing_behind() {
