@@ -25,8 +25,8 @@
 //!   stands what else there is to check, in any order: `index` for a
 //!   [`SessionIndex`](crate::SessionIndex), `reopen` if the constructor gives [`Setup::reopen`],
 //!   `outage` if it gives [`Setup::outage`], `neighbour` if it gives [`Setup::neighbour`], `peer` if
-//!   it gives [`Setup::peer`], `push` if the store
-//!   [rings](crate::SessionStore::watch) when a record changes. What is not named shows as ignored, *not checked*.
+//!   it gives [`Setup::peer`], `push` if the store [rings](crate::SessionStore::watch) when a record
+//!   changes. What is not named shows as ignored, *not checked*.
 //! * A store whose server removes expired records by itself says so: [`Setup::cleans_itself`].
 //! * `conformance!(make, index; ignore a_case = "the reason", another_case = "its reason")` marks
 //!   cases as ignored, with your reason.

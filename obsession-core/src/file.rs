@@ -9,8 +9,8 @@ use async_trait::async_trait;
 pub use self::error::OpenError;
 use self::sessions::Sessions;
 use crate::{
-    Clock, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
-    StoreError, SystemClock, Timestamp, Touch, Update,
+    Bell, Clock, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey,
+    SessionStore, StoreError, SystemClock, Timestamp, Touch, Update,
 };
 
 mod directory;
@@ -160,6 +160,11 @@ impl SessionStore for FileStore {
     async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
         self.write(move |sessions| sessions.delete_expired(limit))
             .await
+    }
+
+    /// It is of one process, whose manager notices by itself what it does.
+    async fn watch(&self, _: &SessionKey) -> Result<Bell, StoreError> {
+        Ok(Bell::silent())
     }
 }
 

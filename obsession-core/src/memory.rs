@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 
 use crate::{
-    Clock, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
-    StoreError, SystemClock, Timestamp, Touch, Update, lock,
+    Bell, Clock, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey,
+    SessionStore, StoreError, SystemClock, Timestamp, Touch, Update, lock,
 };
 
 /// One lock for all would make a second thread slower instead of faster. What is left with many is
@@ -182,6 +182,11 @@ impl SessionStore for MemoryStore {
 
     async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
         Ok(self.shared.remove_expired(limit))
+    }
+
+    /// It is of one process, whose manager notices by itself what it does.
+    async fn watch(&self, _: &SessionKey) -> Result<Bell, StoreError> {
+        Ok(Bell::silent())
     }
 }
 

@@ -32,8 +32,7 @@ use crate::{Bell, Record, Revision, SessionKey, StoreError, Timestamp};
 ///    an outcome, and no outcome hides a failure.
 /// 8. **Bytes in, bytes out.** Key, revision, subject, times and body come back as they were given.
 ///
-/// Every method but [`watch`](Self::watch) is required: a wrapper that forgets one must not compile.
-/// One that forgets `watch` costs time and nothing else.
+/// Every method is required: a wrapper that forgets one must not compile.
 ///
 /// [Write your own store](crate::write_your_own_store) goes through them with a complete one.
 #[async_trait]
@@ -112,16 +111,13 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     /// always: each ring costs a load. The deadline need not ring.
     ///
     /// It is for speed alone, and nothing may depend on it: [`Session::watch`](crate::Session::watch)
-    /// asks again after its interval in any case. A store that cannot push says so with
-    /// [`Bell::silent`], as it does unless it says otherwise. A store around another one hands it on.
+    /// asks again after its interval in any case. A store that cannot push answers [`Bell::silent`]; one
+    /// around another store hands on what that answers.
     ///
     /// # Errors
     ///
     /// The store could not say whether it would ring.
-    async fn watch(&self, key: &SessionKey) -> Result<Bell, StoreError> {
-        let _ = key;
-        Ok(Bell::silent())
-    }
+    async fn watch(&self, key: &SessionKey) -> Result<Bell, StoreError>;
 }
 
 /// A store that can find sessions by whose they are, and walk over all of them.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use obsession_core::{
-    Create, Delete, ManualClock, MemoryStore, Record, Revision, SessionKey, SessionManager,
+    Bell, Create, Delete, ManualClock, MemoryStore, Record, Revision, SessionKey, SessionManager,
     SessionStore, StoreError, Timestamp, Touch, Update,
 };
 use tokio::sync::oneshot;
@@ -136,6 +136,10 @@ impl SessionStore for Watched {
         // As a store that waits for a disk does.
         tokio::time::sleep(Duration::from_millis(10)).await;
         self.store.delete_expired(limit).await
+    }
+
+    async fn watch(&self, key: &SessionKey) -> Result<Bell, StoreError> {
+        self.store.watch(key).await
     }
 }
 

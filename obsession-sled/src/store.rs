@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use obsession_core::{
-    Clock, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
-    StoreError, SystemClock, Timestamp, Touch, Update,
+    Bell, Clock, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey,
+    SessionStore, StoreError, SystemClock, Timestamp, Touch, Update,
 };
 use tokio::task::spawn_blocking;
 
@@ -156,6 +156,11 @@ impl SessionStore for SledStore {
             }
         }
         Ok(removed)
+    }
+
+    /// It is of one process, whose manager notices by itself what it does.
+    async fn watch(&self, _: &SessionKey) -> Result<Bell, StoreError> {
+        Ok(Bell::silent())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use obsession_core::{
-    Create, Delete, Record, Revision, SessionKey, SessionStore, StoreError, Timestamp, Touch,
+    Bell, Create, Delete, Record, Revision, SessionKey, SessionStore, StoreError, Timestamp, Touch,
     Update,
 };
 use tokio::time::Instant;
@@ -162,6 +162,11 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
             }
         }
         Ok(removed)
+    }
+
+    /// Only Postgres could tell, by `NOTIFY`, and every writer would wait for it.
+    async fn watch(&self, _: &SessionKey) -> Result<Bell, StoreError> {
+        Ok(Bell::silent())
     }
 }
 

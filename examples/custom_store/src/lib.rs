@@ -17,7 +17,7 @@ use std::{fs, path};
 
 use async_trait::async_trait;
 use obsession_core::{
-    Clock, Create, Delete, Record, Revision, SessionKey, SessionStore, StoreError, Timestamp,
+    Bell, Clock, Create, Delete, Record, Revision, SessionKey, SessionStore, StoreError, Timestamp,
     Touch, Update,
 };
 use redb::{Database, ReadTransaction};
@@ -182,5 +182,10 @@ impl SessionStore for RedbStore {
             };
         }
         Ok(removed)
+    }
+
+    /// It is of one process, whose manager notices by itself what it does.
+    async fn watch(&self, _: &SessionKey) -> Result<Bell, StoreError> {
+        Ok(Bell::silent())
     }
 }
