@@ -205,6 +205,46 @@ async fn a_connection_that_the_server_ends_is_made_again() {
     ends(watch, WatchEnd::Ended, SOON).await;
 }
 
+/// A peer that swallows everything holds nobody up, and what happened meanwhile is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_that_is_not_answered_ends_in_time_and_is_made_again() {
+    const DEADLINE: Duration = Duration::from_millis(300);
+    let server = RedisServer::start(&[]).unwrap();
+    let proxy = Proxy::start(server.port()).await.unwrap();
+    let builder = RedisStore::builder(proxy.url()).deadline(DEADLINE);
+    let store = builder.connect().await.unwrap();
+    let key = common::key(1);
+    // On a connection that there is already, and on one that is not there any more.
+    for connected in [true, false] {
+        if connected {
+            drop(store.watch(&key).await.unwrap());
+        }
+        proxy.set(Mode::HalfOpen);
+        let began = Instant::now();
+        let bell = store.watch(&key).await.unwrap();
+        let took = began.elapsed();
+        assert!(took < DEADLINE + Duration::from_millis(500), "{took:?}");
+        assert!(!bell.is_silent());
+        proxy.set(Mode::Pass);
+        let rung = timeout(AFTER_AN_OUTAGE, bell).await;
+        assert!(rung.is_ok(), "it is not known again what happens");
+    }
+}
+
+/// The server then names no keys: all are gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_empties_the_server_ends_all_watches() {
+    let server = RedisServer::start(&[]).unwrap();
+    let world = World::new(&server.url(), &server.url()).await;
+    let id = world.signed_in().await;
+    let other = world.signed_in().await;
+    let watches = [world.watch(&id).await, world.watch(&other).await];
+    server.ask(&["FLUSHALL"]).unwrap();
+    for watch in watches {
+        ends(watch, WatchEnd::Ended, SOON).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_watch_on_one_connection_and_leave_nothing_behind() {
     const MANY: usize = 1000;
@@ -241,7 +281,7 @@ async fn a_thousand_watch_on_one_connection_and_leave_nothing_behind() {
 }
 
 /// One command when it begins, beside the load; one and a load for whatever is told; nothing for who
-/// writes; and no token.
+/// writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_costs_a_command_and_the_writer_nothing() {
     let server = RedisServer::start(&[]).unwrap();
