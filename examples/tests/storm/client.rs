@@ -34,12 +34,21 @@ impl Leaves {
     pub(crate) fn new(random: &mut Random) -> Self {
         // Of all sizes, since nobody knows how long a request takes on a busy machine.
         let most = Duration::from_millis(1 << random.below(10));
-        Self {
+        let leaves = Self {
             // Most send it all: the rest is no request.
             sends: [random.below(1000), 1000, 1000, 1000][random.below(4)],
             after: random.between(Duration::ZERO, most),
             resets: random.below(2) == 0,
+        };
+        // Some see it through.
+        if random.below(8) == 0 {
+            return Self {
+                sends: 1000,
+                after: Duration::from_secs(60),
+                ..leaves
+            };
         }
+        leaves
     }
 }
 

@@ -94,7 +94,7 @@ async fn storm<S: SessionIndex + Clone>(store: S) {
     }
     println!("{tally:?}");
     // They did leave, and some too late.
-    let some = u32::try_from(clients / 60).unwrap();
+    let some = u32::try_from(clients / 20).unwrap();
     assert!(tally.before > some && tally.after > some, "{tally:?}");
     assert!(tally.answered < tally.after, "{tally:?}");
 
@@ -131,9 +131,11 @@ async fn on_postgres() {
     let server = testing::PostgresServer::start(&testing::PostgresServer::FAST).unwrap();
     let builder = obsession_sqlx::PostgresStore::builder(server.url());
     let store = builder.migrate().await.unwrap().connect().await.unwrap();
-    storm(store).await;
-    // None of its connections is in the middle of something.
-    let busy = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' \
-                AND state <> 'idle' AND pid <> pg_backend_pid()";
-    assert_eq!(server.sql(busy).unwrap(), "0");
+    storm(store.clone()).await;
+    // As many connections as it is to have, and none of them in the middle of something.
+    let all = "SELECT count(*), count(*) FILTER (WHERE state <> 'idle') FROM pg_stat_activity \
+               WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    // Two read and one writes.
+    assert_eq!(server.sql(all).unwrap(), "3|0");
+    store.close().await;
 }
