@@ -1,5 +1,5 @@
 //! Lives of sessions, row by row: `lc_03` is LC-3 of the list of requirements. `lc_02` is in
-//! `disconnect.rs`, `lc_08` in `python.rs`.
+//! `drops`, `lc_08` in `python.rs`.
 
 #![allow(
     clippy::unwrap_used,

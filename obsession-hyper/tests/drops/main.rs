@@ -164,7 +164,7 @@ async fn dropped_after(
 }
 
 #[tokio::test]
-async fn a_dropped_request_leaves_what_was_or_what_was_to_be() {
+async fn lc_02_a_dropped_request_leaves_what_was_or_what_was_to_be() {
     let mut points = 0;
     for (name, door) in DOORS {
         for case in CASES {
@@ -200,6 +200,24 @@ async fn a_dropped_request_leaves_what_was_or_what_was_to_be() {
     }
     // A request that is answered at once would have nowhere to be dropped.
     assert!(points >= 350, "{points} places to drop a request");
+}
+
+/// Once a handler has answered, which these do at their first poll, the client may leave.
+#[tokio::test]
+async fn a_commit_that_has_begun_ends_without_the_client() {
+    let at_once = ["signs in", "cycles", "wants to be remembered"];
+    let cases = CASES.iter().filter(|case| at_once.contains(&case.name));
+    assert_eq!(cases.clone().count(), at_once.len());
+    for case in cases {
+        for (name, door) in DOORS {
+            for pace in [Pace::Fair, Pace::Greedy] {
+                let (cut, state, _) = dropped_after(1, pace, case, door).await;
+                assert!(!cut.ended);
+                let last = (case.states)().pop();
+                assert_eq!(Some(state), last, "{name}, {}, {pace:?}", case.name);
+            }
+        }
+    }
 }
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
