@@ -44,7 +44,7 @@ impl Leaves {
         if random.below(8) == 0 {
             return Self {
                 sends: 1000,
-                after: Duration::from_secs(60),
+                after: Duration::from_mins(1),
                 ..leaves
             };
         }
