@@ -15,8 +15,9 @@ pub mod postgres;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use obsession_core::StoreError;
+use obsession_core::{SessionIndex, StoreError};
 use obsession_sqlx::{CallError, FailureKind};
+use testing::behaviour::requests;
 pub use testing::records::{create, full, in_an_hour, key, of, record, rewritten, touch};
 
 /// How many statements each of the [requests](testing::behaviour::requests) sends.
@@ -29,6 +30,21 @@ pub const STATEMENTS: [(&str, u64); 7] = [
     ("read and write, signed in", 2),
     ("delete", 2),
 ];
+
+/// How many statements each of the requests on `store` has sent, by a count of all of them.
+pub async fn cost(
+    store: impl SessionIndex + 'static,
+    calls: impl Fn() -> u64,
+) -> Vec<(&'static str, u64)> {
+    let (mut before, mut counted) = (calls(), Vec::new());
+    let count = |name| {
+        let after = calls();
+        counted.push((name, after - before));
+        before = after;
+    };
+    requests(store, count).await;
+    counted
+}
 
 /// A table that no other test of this process has.
 pub fn table() -> String {

@@ -6,7 +6,6 @@ use obsession_core::conformance::count_up;
 use obsession_core::{Create, Delete, SessionIndex, SessionStore, Touch, Update};
 use obsession_sqlx::MySqlStore;
 use testing::MariadbServer;
-use testing::behaviour::requests;
 
 use crate::common::{self, create, of, record, rewritten, touch};
 use crate::{SERVER, builder, store};
@@ -42,14 +41,7 @@ async fn counted() -> (MariadbServer, MySqlStore) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_sends_as_few_statements_as_it_can() {
     let (server, store) = counted().await;
-    let mut before = server.calls().unwrap();
-    let mut counted = Vec::new();
-    let count = |name| {
-        let after = server.calls().unwrap();
-        counted.push((name, after - before));
-        before = after;
-    };
-    requests(store, count).await;
+    let counted = common::cost(store, || server.calls().unwrap()).await;
     assert_eq!(counted, common::STATEMENTS);
 }
 

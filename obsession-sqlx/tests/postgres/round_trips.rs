@@ -5,7 +5,6 @@ use std::time::Duration;
 use obsession_core::{Create, Delete, SessionStore, Touch, Update};
 use obsession_sqlx::PostgresStore;
 use testing::PostgresServer;
-use testing::behaviour::requests;
 
 use crate::common::{create, of, record, rewritten};
 use crate::{builder, common};
@@ -23,14 +22,7 @@ async fn counted() -> (PostgresServer, PostgresStore) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_sends_as_few_statements_as_it_can() {
     let (server, store) = counted().await;
-    let mut before = server.calls().unwrap();
-    let mut counted = Vec::new();
-    let count = |name| {
-        let after = server.calls().unwrap();
-        counted.push((name, after - before));
-        before = after;
-    };
-    requests(store, count).await;
+    let counted = common::cost(store, || server.calls().unwrap()).await;
     assert_eq!(counted, common::STATEMENTS);
 }
 

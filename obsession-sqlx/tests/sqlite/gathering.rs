@@ -6,7 +6,6 @@ use std::time::Duration;
 use obsession_core::conformance::count_up;
 use obsession_core::{Create, Delete, Effect, SessionIndex, SessionStore, Touch, Update};
 use obsession_sqlx::{FailureKind, SqliteStore};
-use testing::behaviour::requests;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -33,14 +32,7 @@ async fn patient(file: &File) -> SqliteStore {
 async fn a_request_sends_as_few_statements_as_it_can() {
     let file = File::new();
     let store = file.store().await;
-    let mut before = store.statements();
-    let mut counted = Vec::new();
-    requests(store.clone(), |name| {
-        let after = store.statements();
-        counted.push((name, after - before));
-        before = after;
-    })
-    .await;
+    let counted = common::cost(store.clone(), || store.statements()).await;
     // A new subject is found by an update that would keep the old one, which is all that others need.
     let login = ("login", 4);
     let expected = common::STATEMENTS.map(|cost| if cost.0 == login.0 { login } else { cost });
