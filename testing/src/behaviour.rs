@@ -1,4 +1,4 @@
-//! What a store does while all is well, and while nothing is.
+//! What a store does while all is well and while nothing is, and the requests that are counted on each.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::missing_panics_doc, reason = "they are for tests")]
