@@ -94,10 +94,18 @@ impl Session {
             }
         }
         let mut state = self.state();
-        tracing::debug!(key = %id.key(), found = matches!(base, Base::Live(_)), "session loaded");
+        let found = matches!(base, Base::Live(_));
+        if found {
+            self.name_span(&id.key());
+        }
+        tracing::debug!(key = %id.key(), found, "session loaded");
         state.activity.loaded = true;
-        state.id = matches!(base, Base::Live(_)).then_some(id);
+        state.id = found.then_some(id);
         state.loaded(base)
+    }
+
+    fn name_span(&self, key: &SessionKey) {
+        self.0.span.record("key", tracing::field::display(key));
     }
 
     pub(crate) async fn save_pending(&self) -> Result<(), Error> {
@@ -160,6 +168,9 @@ impl Session {
             };
             match self.send(&attempt, until).await {
                 Ok(Answer::Applied) => {
+                    if attempt.expected.is_none() {
+                        self.name_span(&attempt.live.record.key);
+                    }
                     let mut state = self.state();
                     state.applied();
                     if attempt.rings() {

@@ -121,6 +121,13 @@ impl Session {
         std::sync::Arc::strong_count(&self.0) > 1
     }
 
+    /// For transports: the span that the request is to be in, so that whatever it logs names its
+    /// session. It is at the level debug, and has a field `key` as soon as the session is known.
+    #[must_use]
+    pub fn span(&self) -> &tracing::Span {
+        &self.0.span
+    }
+
     /// For transports: what to tell the client about all that the store has acknowledged so far,
     /// also where [`finish`](Self::finish) failed: a token that an earlier save has replaced is dead.
     pub fn acknowledged(&self) -> ClientAction {

@@ -9,9 +9,13 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use crate::Error;
-use crate::finite;
+use crate::readable;
 
 /// How values are written.
+///
+/// A value that could not be read back is refused when it is set, as an
+/// [`Error::Encode`](crate::Error::Encode): one that is nested deeper than 127 levels (of sequences,
+/// maps, structs, enums and `Some`) is in both.
 ///
 /// It is a choice per manager and may change at any time: every stored value names its format, so
 /// values of either kind are read whatever is chosen, and nobody is logged out by a change.
@@ -19,8 +23,7 @@ use crate::finite;
 #[non_exhaustive]
 pub enum Serializer {
     /// JSON: readable in the database, for values of every shape. Numbers that JSON does not have
-    /// (infinities, not-a-number) are refused instead of becoming `null`. Nested to at most 128
-    /// levels when read.
+    /// (infinities, not-a-number) are refused instead of becoming `null`.
     #[default]
     Json,
     /// postcard: compact and fast. Values must say their own type, so `serde_json::Value` and
@@ -34,19 +37,12 @@ impl Serializer {
         name: &str,
         value: &T,
     ) -> Result<Value, Error> {
-        let bytes = match self {
-            Self::Json => serde_json::to_vec(value)
-                .map_err(Into::into)
-                .and_then(|json| {
-                    // serde_json writes a number that is not finite as null, and only then is there a
-                    // null to be suspicious of.
-                    if json.windows(4).any(|w| w == b"null") {
-                        finite::check(value)?;
-                    }
-                    Ok(json)
-                }),
-            Self::Postcard => postcard::to_allocvec(value).map_err(Into::into),
-        };
+        let bytes = readable::check(value, self == Self::Json)
+            .map_err(Into::into)
+            .and_then(|()| match self {
+                Self::Json => serde_json::to_vec(value).map_err(Into::into),
+                Self::Postcard => postcard::to_allocvec(value).map_err(Into::into),
+            });
         let bytes = bytes.map_err(|source| Error::Encode {
             name: name.into(),
             source,

@@ -55,6 +55,7 @@ pub(crate) struct Shared<S: ?Sized> {
     /// Held by whoever talks to the store.
     pub(crate) io: tokio::sync::Mutex<()>,
     state: std::sync::Mutex<State>,
+    pub(crate) span: tracing::Span,
     pub(crate) source: S,
 }
 
@@ -66,6 +67,7 @@ impl Session {
             manager,
             io: tokio::sync::Mutex::new(()),
             state,
+            span: tracing::debug_span!("session", key = tracing::field::Empty),
             source,
         }))
     }
@@ -333,6 +335,10 @@ impl Session {
     }
 
     /// Gives this session a lifetime of its own, and tells the client when the changes are saved.
+    ///
+    /// A site that stores something for every visitor gives those sessions a few minutes when it makes
+    /// them, and back its [`Lifetime`] at the sign-in: that bounds what a flood of visitors, each
+    /// without a cookie, can fill the store with.
     ///
     /// # Errors
     ///

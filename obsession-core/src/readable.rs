@@ -1,7 +1,9 @@
-//! Finds numbers that JSON cannot hold.
+//! Finds what could be written but not read back.
 //!
-//! `serde_json` writes an infinity or a not-a-number as `null`, which reads back as another value
-//! or not at all. This serializer writes nothing; it fails at the first such number.
+//! `serde_json` writes an infinity or a not-a-number as `null`, which reads back as another value or
+//! not at all. It writes what is nested to any depth, and refuses to read it; postcard reads it, and
+//! the thread's stack ends before the value does. This serializer writes nothing; it fails at the first
+//! such place.
 
 use std::fmt;
 
@@ -10,38 +12,64 @@ use serde::ser::{
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-/// Fails if `value` holds a number that is not finite.
-pub(crate) fn check<T: Serialize + ?Sized>(value: &T) -> Result<(), NotFinite> {
-    value.serialize(Check)
+/// What `serde_json` reads at most.
+const LEVELS: u8 = 127;
+
+/// Fails if `value` is nested too deep or, with `finite`, holds a number that is not.
+pub(crate) fn check<T: Serialize + ?Sized>(value: &T, finite: bool) -> Result<(), Unreadable> {
+    let left = LEVELS;
+    value.serialize(Check { left, finite })
 }
 
 #[derive(Debug)]
-pub(crate) enum NotFinite {
-    Number,
+pub(crate) enum Unreadable {
+    NotFinite,
+    Deep,
     Custom(String),
 }
 
-impl fmt::Display for NotFinite {
+impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Number => f.write_str("JSON has no infinity and no not-a-number"),
+            Self::NotFinite => f.write_str("JSON has no infinity and no not-a-number"),
+            Self::Deep => write!(f, "nested deeper than {LEVELS} levels"),
             Self::Custom(message) => f.write_str(message),
         }
     }
 }
 
-impl std::error::Error for NotFinite {}
+impl std::error::Error for Unreadable {}
 
-impl ser::Error for NotFinite {
+impl ser::Error for Unreadable {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::Custom(message.to_string())
     }
 }
 
+/// At some place of a value.
 #[derive(Clone, Copy)]
-struct Check;
+struct Check {
+    /// How many levels more there may be.
+    left: u8,
+    finite: bool,
+}
 
-type Checked = Result<(), NotFinite>;
+impl Check {
+    fn deeper(self, levels: u8) -> Result<Self, Unreadable> {
+        let left = self.left.checked_sub(levels).ok_or(Unreadable::Deep)?;
+        Ok(Self { left, ..self })
+    }
+
+    fn number(self, is_finite: bool) -> Checked {
+        if is_finite || !self.finite {
+            Ok(())
+        } else {
+            Err(Unreadable::NotFinite)
+        }
+    }
+}
+
+type Checked = Result<(), Unreadable>;
 
 macro_rules! fine {
     ($($name:ident($($ty:ty),*);)*) => {
@@ -51,7 +79,7 @@ macro_rules! fine {
 
 impl Serializer for Check {
     type Ok = ();
-    type Error = NotFinite;
+    type Error = Unreadable;
     type SerializeSeq = Self;
     type SerializeTuple = Self;
     type SerializeTupleStruct = Self;
@@ -82,23 +110,15 @@ impl Serializer for Check {
     }
 
     fn serialize_f32(self, number: f32) -> Checked {
-        if number.is_finite() {
-            Ok(())
-        } else {
-            Err(NotFinite::Number)
-        }
+        self.number(number.is_finite())
     }
 
     fn serialize_f64(self, number: f64) -> Checked {
-        if number.is_finite() {
-            Ok(())
-        } else {
-            Err(NotFinite::Number)
-        }
+        self.number(number.is_finite())
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Checked {
-        value.serialize(self)
+        value.serialize(self.deeper(1)?)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
@@ -116,19 +136,19 @@ impl Serializer for Check {
         _: &'static str,
         value: &T,
     ) -> Checked {
-        value.serialize(self)
+        value.serialize(self.deeper(1)?)
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Self, NotFinite> {
-        Ok(self)
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self, Unreadable> {
+        self.deeper(1)
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Self, NotFinite> {
-        Ok(self)
+    fn serialize_tuple(self, _: usize) -> Result<Self, Unreadable> {
+        self.deeper(1)
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, NotFinite> {
-        Ok(self)
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Unreadable> {
+        self.deeper(1)
     }
 
     fn serialize_tuple_variant(
@@ -137,16 +157,16 @@ impl Serializer for Check {
         _: u32,
         _: &'static str,
         _: usize,
-    ) -> Result<Self, NotFinite> {
-        Ok(self)
+    ) -> Result<Self, Unreadable> {
+        self.deeper(2)
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Self, NotFinite> {
-        Ok(self)
+    fn serialize_map(self, _: Option<usize>) -> Result<Self, Unreadable> {
+        self.deeper(1)
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, NotFinite> {
-        Ok(self)
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Unreadable> {
+        self.deeper(1)
     }
 
     fn serialize_struct_variant(
@@ -155,8 +175,8 @@ impl Serializer for Check {
         _: u32,
         _: &'static str,
         _: usize,
-    ) -> Result<Self, NotFinite> {
-        Ok(self)
+    ) -> Result<Self, Unreadable> {
+        self.deeper(2)
     }
 }
 
@@ -164,7 +184,7 @@ macro_rules! compound {
     ($($trait:ident::$method:ident($($name:ident: $key:ty)?);)*) => {
         $(impl $trait for Check {
             type Ok = ();
-            type Error = NotFinite;
+            type Error = Unreadable;
 
             fn $method<T: Serialize + ?Sized>(&mut self, $($name: $key,)? value: &T) -> Checked {
                 value.serialize(*self)
@@ -188,7 +208,7 @@ compound! {
 
 impl SerializeMap for Check {
     type Ok = ();
-    type Error = NotFinite;
+    type Error = Unreadable;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Checked {
         key.serialize(*self)
