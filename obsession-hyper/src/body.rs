@@ -1,6 +1,7 @@
 //! The body of a response that went through a [`SessionService`](crate::SessionService).
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http_body::{Body, Frame, SizeHint};
@@ -8,7 +9,8 @@ use obsession_core::Session;
 use pin_project_lite::pin_project;
 
 use crate::finishing::{End, Finishing, Outcome, finish, try_finish};
-use crate::policy::{Ending, SavePolicy};
+use crate::layer::Shared;
+use crate::policy::Ending;
 
 pin_project! {
     /// The inner service's body, or none where the session decided the answer.
@@ -26,7 +28,7 @@ pin_project! {
 /// A session that is open until a body ends; it is finished on drop at the latest.
 pub(crate) struct OpenSession {
     session: Session,
-    policy: SavePolicy,
+    shared: Arc<Shared>,
     keep: bool,
     finishing: Option<Finishing>,
 }
@@ -71,7 +73,7 @@ impl<B: Body> Body for SessionBody<B> {
             };
             match (&frame, &mut *this.open) {
                 (Some(Err(_)), Some(open)) => {
-                    open.keep &= open.policy.saves(Ending::Error);
+                    open.keep &= open.shared.save_policy.saves(Ending::Error);
                     *this.open = None;
                     return Poll::Ready(frame);
                 }
@@ -98,10 +100,10 @@ impl<B: Body> Body for SessionBody<B> {
 }
 
 impl OpenSession {
-    pub(crate) fn new(session: Session, policy: SavePolicy, keep: bool) -> Self {
+    pub(crate) fn new(session: Session, shared: &Arc<Shared>, keep: bool) -> Self {
         Self {
             session,
-            policy,
+            shared: Arc::clone(shared),
             keep,
             finishing: None,
         }
@@ -129,7 +131,12 @@ impl OpenSession {
 
     fn begin(&mut self) {
         if try_finish(&self.session, End::Request, self.keep).is_none() {
-            self.finishing = Some(finish(&self.session, End::Request, self.keep));
+            self.finishing = Some(finish(
+                &self.session,
+                End::Request,
+                self.keep,
+                &self.shared.places,
+            ));
         }
     }
 }
@@ -137,7 +144,7 @@ impl OpenSession {
 impl Drop for OpenSession {
     fn drop(&mut self) {
         if self.finishing.is_none() {
-            self.keep &= !std::thread::panicking() || self.policy.saves(Ending::Panic);
+            self.keep &= !std::thread::panicking() || self.shared.save_policy.saves(Ending::Panic);
             self.begin();
         }
     }

@@ -1,6 +1,6 @@
 //! Requests that another site made a browser send.
 
-use http::header::{HOST, HeaderName, ORIGIN};
+use http::header::{HOST, HeaderName, ORIGIN, UPGRADE};
 use http::{HeaderMap, Method, Request};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -9,13 +9,16 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 ///
 /// | the request | verdict |
 /// |---|---|
-/// | GET, HEAD, OPTIONS or TRACE: it must change nothing | [`Pass`](Verdict::Pass) |
+/// | GET, HEAD, OPTIONS or TRACE without `Upgrade`: it must change nothing | [`Pass`](Verdict::Pass) |
 /// | its `Origin` is one that is trusted | `Pass` |
 /// | `Sec-Fetch-Site: same-origin` or `none` | `Pass` |
 /// | `Sec-Fetch-Site` says anything else, or twice | [`Refuse`](Verdict::Refuse) |
 /// | its `Origin` has the host that it was sent to | `Pass` |
 /// | its `Origin` is another one, `null` or there twice | `Refuse` |
 /// | neither header | [`AskToken`](Verdict::AskToken) |
+///
+/// A WebSocket begins with a GET that has an `Upgrade`, comes with the cookie from whatever page, and
+/// has neither preflight nor rule of origins (RFC 6455 10.2), so it is looked at like a POST.
 ///
 /// Every browser since 2020 sends `Origin` with a POST, and since 2023 `Sec-Fetch-Site` over https.
 /// What is left are programs, which nobody tricks into sending a cookie, and older browsers: for a
@@ -69,10 +72,11 @@ impl CsrfGuard {
 
     /// Looks at a request's method and headers. No I/O.
     pub fn check<B>(&self, request: &Request<B>) -> Verdict {
-        if [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(request.method()) {
+        let headers = request.headers();
+        let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE];
+        if safe.contains(request.method()) && !headers.contains_key(UPGRADE) {
             return Verdict::Pass;
         }
-        let headers = request.headers();
         let (Ok(origin), Ok(site)) = (one(headers, &ORIGIN), one(headers, &SEC_FETCH_SITE)) else {
             return Verdict::Refuse;
         };

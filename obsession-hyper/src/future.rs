@@ -33,7 +33,7 @@ pin_project! {
                 let keep = this.teller.policy().saves(Ending::Panic);
                 // There is nobody to wait for it.
                 if try_finish(this.session, End::Request, keep).is_none() {
-                    drop(finish(this.session, End::Request, keep));
+                    drop(finish(this.session, End::Request, keep, this.teller.places()));
                 }
             }
         }
@@ -66,6 +66,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let span = this.session.span().clone();
+        let _in = span.enter();
         if this.finishing.is_none() {
             let answer = ready!(this.inner.poll(cx));
             *this.answered = true;
@@ -85,18 +87,18 @@ where
                 Err(error) => {
                     if finished.is_none() {
                         // There is no response to wait for it.
-                        drop(finish(this.session, end, keep));
+                        drop(finish(this.session, end, keep, this.teller.places()));
                     }
                     return Poll::Ready(this.teller.instead_of(error, this.session));
                 }
             };
-            let open = || OpenSession::new(this.session.clone(), policy, keep);
+            let open = || OpenSession::new(this.session.clone(), this.teller.shared(), keep);
             let body = (end == End::Head).then(open);
             if let Some(action) = finished {
                 let response = this.teller.tell(response, &action, this.session);
                 return Poll::Ready(Ok(response.map(|inner| inner.with(body))));
             }
-            let outcome = finish(this.session, end, keep);
+            let outcome = finish(this.session, end, keep, this.teller.places());
             *this.finishing = Some(Box::new(Finishing {
                 response,
                 outcome,

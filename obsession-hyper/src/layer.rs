@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{Extensions, Response, StatusCode};
 use obsession_core::{Error, Session, SessionManager};
 
+use crate::finishing::Places;
 use crate::policy::SavePolicy;
 use crate::service::SessionService;
 use crate::transport::Transport;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) save_policy: SavePolicy,
     pub(crate) give: Arc<Give>,
     pub(crate) clear_site_data: bool,
+    pub(crate) places: Places,
 }
 
 type Give = dyn Fn(Session, &mut Extensions) + Send + Sync;
@@ -53,6 +55,7 @@ impl SessionLayer {
                 save_policy: SavePolicy::default(),
                 give: Arc::new(give),
                 clear_site_data: false,
+                places: Places::default(),
             }),
         }
     }

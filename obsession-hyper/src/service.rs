@@ -39,6 +39,10 @@ use crate::transport::Transport;
 /// when the body ends, before the client sees the end, or when it is dropped. What would need a
 /// cookie is an [`Error::HeadSent`] by then.
 ///
+/// The handler runs in a `tracing` span `session` at the level debug, so that what it logs names the
+/// key of its session. What happens to the session is logged with the reason: loaded, written and
+/// which names, touched, sent to the client and because of what. No token and no value is.
+///
 /// Where the id travels by another [`Transport`], what is said of the cookie holds for that.
 ///
 /// A response with our cookie says `Cache-Control: no-store` (RFC 9111 5.2.2.5), whatever the handler
@@ -101,7 +105,8 @@ where
 
     fn call(&self, request: Request<B>) -> Self::Future {
         let (request, session, teller) = self.open(request);
-        SessionFuture::new(self.inner.call(request), session, teller)
+        let inner = session.span().in_scope(|| self.inner.call(request));
+        SessionFuture::new(inner, session, teller)
     }
 }
 
@@ -125,6 +130,7 @@ where
     /// clone that a future took along would not have.
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (request, session, teller) = self.open(request);
-        SessionFuture::new(self.inner.call(request), session, teller)
+        let inner = session.span().in_scope(|| self.inner.call(request));
+        SessionFuture::new(inner, session, teller)
     }
 }

@@ -8,6 +8,7 @@ use obsession_core::{ClientAction, Error, Session};
 
 use crate::body::SessionBody;
 use crate::cookie::{self, Cookie};
+use crate::finishing::Places;
 use crate::layer::Shared;
 use crate::policy::SavePolicy;
 use crate::source::CameBy;
@@ -46,6 +47,14 @@ impl Teller {
             self.vary(&mut head.headers);
         }
         Response::from_parts(head, SessionBody::new(body))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.shared.places
     }
 
     pub(crate) fn policy(&self) -> SavePolicy {

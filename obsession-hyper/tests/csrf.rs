@@ -33,6 +33,24 @@ fn safe_methods_pass_and_all_others_are_looked_at() {
     }
 }
 
+/// Nothing else keeps another site's page from a WebSocket that has its visitor's cookie.
+#[test]
+fn a_get_that_asks_for_a_websocket_is_looked_at() {
+    let upgrade = ("upgrade", "websocket");
+    for (origin, expected) in [
+        ("https://evil.example", Verdict::Refuse),
+        ("null", Verdict::Refuse),
+        ("https://example.org", Verdict::Pass),
+        ("https://shop.example", Verdict::Pass),
+    ] {
+        let headers = [HOST, upgrade, ("origin", origin)];
+        assert_eq!(verdict("GET", "/", &headers), expected, "{origin}");
+    }
+    assert_eq!(verdict("GET", "/", &[HOST, upgrade]), Verdict::AskToken);
+    let cross = [HOST, upgrade, CROSS];
+    assert_eq!(verdict("GET", "/", &cross), Verdict::Refuse);
+}
+
 #[test]
 fn where_a_request_comes_from_decides() {
     use Verdict::{AskToken, Pass, Refuse};

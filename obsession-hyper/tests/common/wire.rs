@@ -1,9 +1,12 @@
 //! A server on a free port of this machine, and a client that speaks to it.
 
+#![allow(dead_code, reason = "each test file uses its own part of it")]
+
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use http::header::{COOKIE, HOST, HeaderName};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn;
@@ -74,6 +77,17 @@ impl Client {
         path: &str,
         lines: &[(HeaderName, &str)],
     ) -> Response<String> {
+        let answer = self.try_send(path, lines).await.unwrap();
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Response::from_parts(head, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn try_send(
+        &mut self,
+        path: &str,
+        lines: &[(HeaderName, &str)],
+    ) -> hyper::Result<Response<Incoming>> {
         let mut request = Request::new(String::new());
         let uri = match self {
             Self::Http1(_) => path.to_owned(),
@@ -83,17 +97,48 @@ impl Client {
         for (name, value) in lines {
             request.headers_mut().append(name, value.parse().unwrap());
         }
-        let answer = match self {
+        match self {
             Self::Http1(client) => {
                 let host = "localhost".parse().unwrap();
                 request.headers_mut().insert(HOST, host);
-                client.send_request(request).await.unwrap()
+                client.send_request(request).await
             }
-            Self::Http2(client) => client.send_request(request).await.unwrap(),
+            Self::Http2(client) => client.send_request(request).await,
+        }
+    }
+
+    /// Its status, if there is an answer.
+    pub(crate) async fn status(
+        &mut self,
+        path: &str,
+        lines: &[(HeaderName, &str)],
+    ) -> Option<StatusCode> {
+        self.try_send(path, lines)
+            .await
+            .ok()
+            .map(|answer| answer.status())
+    }
+
+    /// Begins up to `streams` requests with this Cookie line and resets each when it is under way.
+    /// How many were begun before the server ended the connection.
+    pub(crate) async fn reset(self, streams: usize, cookie: &str) -> usize {
+        let Self::Http2(client) = self else {
+            panic!("HTTP/1 has no streams");
         };
-        let (head, body) = answer.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Response::from_parts(head, String::from_utf8(body.to_vec()).unwrap())
+        for n in 0..streams {
+            let request = Request::get("http://localhost/").header(COOKIE, cookie);
+            let request = request.body(String::new()).unwrap();
+            let mut client = client.clone();
+            if client.ready().await.is_err() {
+                return n;
+            }
+            let answer = client.send_request(request);
+            let under_way = tokio::time::timeout(Duration::from_millis(2), answer).await;
+            if matches!(under_way, Ok(Err(_))) {
+                return n;
+            }
+        }
+        streams
     }
 
     /// The same with one Cookie line.
