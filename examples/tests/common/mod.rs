@@ -93,10 +93,7 @@ impl Demo {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client {
-            address: self.address,
-            cookie: Arc::default(),
-        }
+        Client::at(self.address)
     }
 
     /// `kill -9`.
@@ -179,6 +176,11 @@ impl Answer {
 }
 
 impl Client {
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        let cookie = Arc::default();
+        Self { address, cookie }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path, "")).await
     }
