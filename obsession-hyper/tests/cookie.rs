@@ -178,16 +178,20 @@ async fn the_lines_are_these() {
 #[tokio::test]
 async fn co_06_the_header_is_marked_sensitive_and_shows_no_token() {
     let (_, manager) = seen();
-    let id = stored(&manager).await;
-    let service = common::site(&manager, |session| async move {
-        session.cycle().unwrap();
-        ok()
-    });
-    let answer = call(&service, Some(&id)).await;
-    assert!(answer.headers()["set-cookie"].is_sensitive());
-    let shown = format!("{answer:?} {manager:?}");
-    let (old, new) = (id.expose(), common::token_of(&answer));
-    assert!(!shown.contains(&old[16..]) && !shown.contains(&new.expose()[16..]));
+    let mut id = stored(&manager).await;
+    let lasting = Cookie::builder("__Host-id").max_age(DAY).build().unwrap();
+    for cookie in [Cookie::default(), lasting] {
+        let service = common::site_with(&manager, cookie, |session| async move {
+            session.cycle().unwrap();
+            ok()
+        });
+        let answer = call(&service, Some(&id)).await;
+        assert!(answer.headers()["set-cookie"].is_sensitive());
+        let shown = format!("{answer:?} {manager:?}");
+        let new = common::token_of(&answer);
+        assert!(!shown.contains(&id.expose()[16..]) && !shown.contains(&new.expose()[16..]));
+        id = new;
+    }
 }
 
 /// A session's own lifetime never makes a cookie that a browser would cut or drop at once.

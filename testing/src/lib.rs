@@ -3,6 +3,7 @@
 
 mod account;
 pub mod behaviour;
+pub mod breaks;
 mod browser;
 mod certificates;
 mod child;
