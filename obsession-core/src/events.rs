@@ -270,8 +270,12 @@ impl<'a> News<'a> {
 }
 
 impl Drop for News<'_> {
+    #[inline]
     fn drop(&mut self) {
-        for event in self.events.drain(..) {
+        if self.events.is_empty() {
+            return;
+        }
+        for event in std::mem::take(&mut self.events) {
             self.listener.tell(|| event);
         }
     }

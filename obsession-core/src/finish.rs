@@ -13,7 +13,14 @@ impl Session {
     /// on changes are an [`Error::Closed`].
     #[must_use]
     pub fn try_finish(&self, keep: bool) -> Option<ClientAction> {
-        self.state().closed = true;
+        {
+            let mut state = self.state();
+            state.closed = true;
+            // As in most requests.
+            if state.is_untouched() {
+                return Some(ClientAction::Keep);
+            }
+        }
         self.try_end(keep)
     }
 

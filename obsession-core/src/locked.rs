@@ -32,7 +32,12 @@ impl DerefMut for Locked<'_> {
 }
 
 impl Drop for Locked<'_> {
+    #[inline]
     fn drop(&mut self) {
+        // Nearly always.
+        if self.state.trash.is_empty() && self.state.news.is_empty() {
+            return;
+        }
         self.trash = std::mem::take(&mut self.state.trash);
         self.news.events = std::mem::take(&mut self.state.news);
     }

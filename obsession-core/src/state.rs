@@ -387,6 +387,11 @@ impl State {
         Ok(self.next.insert(id).clone())
     }
 
+    /// Whether nobody has looked at the session or tried to change it.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.activity.looked && self.pushes == 0 && matches!(self.base, Base::Unknown)
+    }
+
     /// Whether there would be something in a session made of the changes.
     pub(crate) fn makes_a_session(&self) -> bool {
         self.view.subject.is_some() || self.view.entries(None).next().is_some()

@@ -122,7 +122,7 @@ impl OpenSession {
         let Some(finishing) = &mut self.finishing else {
             return Poll::Ready(());
         };
-        if let Outcome::Done(Err(error)) = ready!(finishing.as_mut().poll(cx)) {
+        if let Outcome::Done(Err(error)) = ready!(Pin::new(finishing).poll(cx)) {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "what changed while a body was sent is not saved");
         }

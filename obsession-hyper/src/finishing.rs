@@ -1,11 +1,14 @@
 //! The end of a request, on a task that a client cannot drop by disconnecting.
 
 use std::future::Future;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use obsession_core::{ClientAction, Error, Session};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
@@ -15,8 +18,6 @@ pub(crate) enum Outcome {
     Done(Result<ClientAction, Error>),
     Panicked,
 }
-
-pub(crate) type Finishing = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// Which end it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,9 +52,31 @@ pub(crate) fn try_finish(session: &Session, end: End, keep: bool) -> Option<Clie
     }
 }
 
-/// Finishes, also if what is given here is dropped. Its log lines are the request's.
+/// The end of a request, which comes also if this is dropped. Its log lines are the request's.
 ///
-/// Where too many are being finished that nobody waits for, whoever waits for this one does it.
+/// It is begun by whoever polls it, since a store that answers at once needs no task for that. What is
+/// not done then goes on in one, as does what is dropped before. Where too many go on that nobody waits
+/// for, and where there is no tokio, whoever waits for this one does it.
+pub(crate) struct Finishing {
+    stage: Stage,
+    places: Places,
+}
+
+type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+enum Stage {
+    /// Not begun, or to be done here.
+    Here {
+        work: Work,
+        begun: bool,
+    },
+    InTask {
+        task: JoinHandle<Outcome>,
+        left: oneshot::Sender<OwnedSemaphorePermit>,
+    },
+    Over,
+}
+
 pub(crate) fn finish(session: &Session, end: End, keep: bool, places: &Places) -> Finishing {
     let _in = session.span().enter();
     let session = session.clone();
@@ -62,50 +85,73 @@ pub(crate) fn finish(session: &Session, end: End, keep: bool, places: &Places) -
             End::Head => session.finish_head(keep).await,
             End::Request => session.finish(keep).await,
         })
+    };
+    Finishing {
+        stage: Stage::Here {
+            work: Box::pin(finish.in_current_span()),
+            begun: false,
+        },
+        places: places.clone(),
     }
-    .in_current_span();
-    let crowded = places.0.available_permits() == 0;
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) if !crowded => {
-            let (left, place) = oneshot::channel();
-            let task = runtime.spawn(async move {
-                // Whoever leaves puts a place in here, which is given back with it.
-                let _place = place;
-                finish.await
-            });
-            Box::pin(Waiting {
-                task,
-                left: Some(left),
-                places: places.clone(),
-            })
+}
+
+impl Finishing {
+    /// Lets a task go on with what is to be done here, if there may be one more.
+    fn hand_over(&mut self) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if self.places.0.available_permits() == 0 {
+            return;
         }
-        // Without tokio as well, which a store in memory can do without.
-        _ => Box::pin(finish),
+        self.stage = match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Here { work, .. } => {
+                let (left, place) = oneshot::channel();
+                let task = runtime.spawn(async move {
+                    // Whoever leaves puts a place in here, which is given back with it.
+                    let _place = place;
+                    work.await
+                });
+                Stage::InTask { task, left }
+            }
+            stage => stage,
+        };
     }
 }
 
-/// Waits for the task. If it is dropped before, the task goes on, and takes a place.
-struct Waiting {
-    task: JoinHandle<Outcome>,
-    left: Option<oneshot::Sender<OwnedSemaphorePermit>>,
-    places: Places,
-}
-
-impl Future for Waiting {
+impl Future for Finishing {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let outcome = ready!(Pin::new(&mut self.task).poll(cx));
-        self.left = None;
+        if let Stage::Here { work, begun } = &mut self.stage {
+            // It may run code of the application, to make its changes again on a newer record.
+            let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+            if let Poll::Ready(outcome) = polled.unwrap_or(Poll::Ready(Outcome::Panicked)) {
+                self.stage = Stage::Over;
+                return Poll::Ready(outcome);
+            }
+            if !mem::replace(begun, true) {
+                self.hand_over();
+            }
+        }
+        let Stage::InTask { task, .. } = &mut self.stage else {
+            return Poll::Pending;
+        };
+        let outcome = ready!(Pin::new(task).poll(cx));
+        self.stage = Stage::Over;
         Poll::Ready(outcome.unwrap_or(Outcome::Panicked))
     }
 }
 
-impl Drop for Waiting {
+impl Drop for Finishing {
     fn drop(&mut self) {
-        if let Some(left) = self.left.take()
-            && let Ok(place) = Arc::clone(&self.places.0).try_acquire_owned()
-        {
+        if let Stage::Here { begun: false, .. } = self.stage {
+            self.hand_over();
+        }
+        let Stage::InTask { left, .. } = mem::replace(&mut self.stage, Stage::Over) else {
+            return;
+        };
+        if let Ok(place) = Arc::clone(&self.places.0).try_acquire_owned() {
             // If the task has ended, the place comes back at once.
             drop(left.send(place));
         }

@@ -108,7 +108,7 @@ where
         let Some(finishing) = this.finishing else {
             return Poll::Pending;
         };
-        let outcome = ready!(finishing.outcome.as_mut().poll(cx));
+        let outcome = ready!(Pin::new(&mut finishing.outcome).poll(cx));
         let Some(finishing) = this.finishing.take() else {
             return Poll::Pending;
         };
