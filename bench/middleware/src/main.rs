@@ -17,7 +17,7 @@ const HELP: &str = "\
 The same requests through the middleware of each library, in turns, in one run.
 
 cargo run --release -p middleware -- [--http] [--small] [--large] [--quick]
-    [--seconds S] [--rounds N] [--json FILE] [--svg FILE]
+    [--only LIBRARY]... [--request NAME]... [--seconds S] [--rounds N] [--json FILE] [--svg FILE]
 
 In process, without --http: a request with its cookie in, a response with its headers out, each library
 on its store in memory. One thread, one request after the other. Each of N rounds (11) has all libraries,
@@ -43,6 +43,9 @@ sign-in gives a new id and the old one is dead, a new session has a cookie.
 --http  instead: hyper and axum on loopback, HTTP/1.1 with keep-alive, without sessions and with them.
         Each server is a process with one thread, this one has 32 connections to it on another thread.
         N rounds (11) of S seconds (1) each. Needs two cores at least.
+--only, --request
+        these libraries or requests of the first table only, by the names that it has, without
+        worker threads; for a profiler
 --quick 3 rounds, and a fifth of the seconds: to see that it works
 --json  writes all figures, with the machine, the date and the command line
 --svg   draws the ratios to tower-sessions 0.14, or with --http to the server without sessions
@@ -55,6 +58,8 @@ For the record, on a quiet machine:
 struct Options {
     http: bool,
     sizes: Vec<Size>,
+    libraries: Vec<Library>,
+    workloads: Vec<Workload>,
     time: Option<Duration>,
     rounds: Option<usize>,
     quick: bool,
@@ -86,6 +91,8 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Outcome<Option<Option
     let mut options = Options {
         http: false,
         sizes: Vec::new(),
+        libraries: Vec::new(),
+        workloads: Vec::new(),
         time: None,
         rounds: None,
         quick: false,
@@ -103,6 +110,8 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Outcome<Option<Option
             "--http" => options.http = true,
             "--small" => options.sizes.push(Size::Small),
             "--large" => options.sizes.push(Size::Large),
+            "--only" => options.libraries.push(Library::named(&next()?)?),
+            "--request" => options.workloads.push(Workload::named(&next()?)?),
             "--quick" => options.quick = true,
             "--seconds" => options.time = Some(Duration::try_from_secs_f64(next()?.parse()?)?),
             "--rounds" => options.rounds = Some(next()?.parse()?),
@@ -118,6 +127,20 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Outcome<Option<Option
 }
 
 impl Options {
+    fn libraries(&self) -> Vec<Library> {
+        match self.libraries.is_empty() {
+            true => Library::ALL.to_vec(),
+            false => self.libraries.clone(),
+        }
+    }
+
+    fn workloads(&self) -> Vec<Workload> {
+        match self.workloads.is_empty() {
+            true => WORKLOADS.to_vec(),
+            false => self.workloads.clone(),
+        }
+    }
+
     fn rounds(&self) -> usize {
         self.rounds.unwrap_or(if self.quick { 3 } else { 11 })
     }
@@ -143,20 +166,23 @@ fn in_process(options: &Options) -> Outcome<()> {
     let runtime = one_thread()?;
     let mut all = Vec::new();
     for size in &options.sizes {
-        for library in Library::ALL {
+        for library in options.libraries() {
             runtime.block_on(verify(library, *size))?;
         }
-        for workload in WORKLOADS {
+        for workload in options.workloads() {
             let rounds = compare(*size, workload, options, &counted);
             all.extend(runtime.block_on(rounds)?);
         }
     }
     drop(runtime);
-    let threads = with_threads(options)?;
+    let everything = options.libraries.is_empty() && options.workloads.is_empty();
+    let threads = everything.then(|| with_threads(options)).transpose()?;
     let rows = table::rows(&all);
     table::print(&rows);
-    println!();
-    table::print_threads(&threads);
+    if let Some(threads) = &threads {
+        println!();
+        table::print_threads(threads);
+    }
     let json = json!({ "middleware": rows, "threads": threads });
     options.write(&json, &table::chart(&rows))
 }
@@ -169,7 +195,7 @@ async fn compare(
     counted: &Counted,
 ) -> Outcome<Vec<Rounds>> {
     let mut all = Vec::new();
-    for library in Library::ALL {
+    for library in options.libraries() {
         all.push(Rounds {
             library,
             size,

@@ -57,6 +57,13 @@ pub struct Workload {
     pub other_cookies: bool,
 }
 
+impl Workload {
+    pub fn named(name: &str) -> Outcome<Self> {
+        let found = WORKLOADS.into_iter().find(|workload| workload.name == name);
+        Ok(found.ok_or_else(|| format!("there is no request {name}"))?)
+    }
+}
+
 const fn plain(name: &'static str, work: Work) -> Workload {
     Workload {
         name,
