@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
 use work::Outcome;
 
-use crate::request::Ask;
+use crate::request::{Ask, Work};
 
 /// An answer in full.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub type Meter = fn() -> usize;
 pub trait Contestant {
     async fn tell(&mut self, ask: &Ask) -> Outcome<Told>;
 
-    /// These requests, one after the other. They are made before the time is taken.
+    /// These requests, one after the other. The time in which they are made is not taken.
     async fn run(&mut self, asks: &[Ask], meter: Option<Meter>) -> Outcome<Run>;
 }
 
@@ -74,16 +74,15 @@ impl<S: Server> Contestant for S {
     }
 
     async fn run(&mut self, asks: &[Ask], meter: Option<Meter>) -> Outcome<Run> {
-        let requests: Vec<_> = asks.iter().map(S::request).collect::<Outcome<_>>()?;
         // Who has an id already needs to be told the next one.
-        let keeps = asks
-            .iter()
-            .any(|ask| ask.work == crate::request::Work::SignIn);
+        let keeps = asks.iter().any(|ask| ask.work == Work::SignIn);
         let mut headers = Vec::with_capacity(asks.len());
         let mut metered = Vec::with_capacity(asks.len());
-        let began = Instant::now();
-        for request in requests {
+        let mut took = Duration::ZERO;
+        for ask in asks {
+            let request = S::request(ask)?;
             let before = meter.map(|meter| meter());
+            let began = Instant::now();
             let mut response = self.call(request).await?;
             if !S::is_ok(&response) {
                 return Err("a request has failed".into());
@@ -92,11 +91,11 @@ impl<S: Server> Contestant for S {
                 headers.push(S::take_headers(&mut response));
             }
             drop(response);
+            took += began.elapsed();
             if let (Some(meter), Some(before)) = (meter, before) {
                 metered.push(meter() - before);
             }
         }
-        let took = began.elapsed();
         let cookies = headers.iter().map(|headers| new_cookie(self, headers));
         Ok(Run {
             took,
