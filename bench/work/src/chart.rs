@@ -128,14 +128,11 @@ impl Scale {
                 "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.0}\" y2=\"{bottom:.0}\" stroke=\"{colour}\"/>",
                 TOP - 8.0
             );
-            text(
-                svg,
-                x,
-                TOP - 14.0,
-                "middle",
-                &shown(ratio),
-                " fill=\"#475569\"",
-            );
+            let label = match ratio < 1.0 {
+                true => format!("1/{:.0}", ratio.recip()),
+                false => format!("{ratio:.0}"),
+            };
+            text(svg, x, TOP - 14.0, "middle", &label, "");
             power += 1.0;
         }
     }
@@ -165,7 +162,6 @@ fn shown(ratio: f64) -> String {
     match ratio.abs() {
         big if big >= 100.0 => format!("{ratio:.0}"),
         middle if middle >= 10.0 => format!("{ratio:.1}"),
-        // A power of two of an axis has all its digits.
         small if small < 0.1 => format!("{ratio:.3}"),
         _ => format!("{ratio:.2}"),
     }
