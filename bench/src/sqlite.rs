@@ -3,15 +3,18 @@
 use std::path::Path;
 use std::process::Command;
 
-use work::{Contestant, Outcome, Remote};
+use work::{Outcome, Remote, Size};
+
+use crate::Side;
+use crate::table::{OURS, THEIRS};
 
 /// Builds and starts both, each on a file of its own in this folder.
-pub(crate) async fn sides(folder: &Path) -> Outcome<[Box<dyn Contestant>; 2]> {
-    let ours = side("sqlite", folder).await?;
-    Ok([ours, side("sqlite-peer", folder).await?])
+pub(crate) async fn sides(folder: &Path, size: Size) -> Outcome<Vec<Side>> {
+    let ours = side(OURS, "sqlite", folder, size).await?;
+    Ok(vec![ours, side(THEIRS, "sqlite-peer", folder, size).await?])
 }
 
-async fn side(name: &str, folder: &Path) -> Outcome<Box<dyn Contestant>> {
+async fn side(library: &'static str, name: &str, folder: &Path, size: Size) -> Outcome<Side> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let target = own.join("target");
     let built = Command::new(env!("CARGO"))
@@ -26,5 +29,6 @@ async fn side(name: &str, folder: &Path) -> Outcome<Box<dyn Contestant>> {
     let file = folder.join(format!("{name}.db"));
     let file = file.to_str().ok_or("the folder's name is no text")?;
     let program = target.join("release").join(name);
-    Ok(Box::new(Remote::start(&program, &[file]).await?))
+    let remote = Remote::start(&program, &[file, size.name()]).await?;
+    Ok((library, Box::new(remote)))
 }

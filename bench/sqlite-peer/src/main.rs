@@ -5,11 +5,13 @@ use tower_sessions_sqlx_store::sqlx::SqlitePool;
 use tower_sessions_sqlx_store::sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous,
 };
-use work::{Outcome, Subject, Tower, serve};
+use work::{Outcome, Size, Subject, Tower, serve};
 
 #[tokio::main]
 async fn main() -> Outcome<()> {
-    let path = std::env::args().nth(1).ok_or("the path of the file?")?;
+    let mut arguments = std::env::args().skip(1);
+    let path = arguments.next().ok_or("the path of the file?")?;
+    let size = Size::named(&arguments.next().ok_or("the size of the sessions?")?)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -17,5 +19,5 @@ async fn main() -> Outcome<()> {
         .synchronous(SqliteSynchronous::Full);
     let store = SqliteStore::new(SqlitePool::connect_with(options).await?);
     store.migrate().await?;
-    serve(Subject::new(Tower::new(store)).await?).await
+    serve(Subject::new(Tower::new(store), size).await?).await
 }

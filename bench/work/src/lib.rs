@@ -1,29 +1,31 @@
 //! What is measured, and how: the same for every library, and in every process.
 
+mod chance;
+mod chart;
 #[cfg(feature = "ours")]
 mod ours;
 mod remote;
+mod report;
+mod subject;
 #[cfg(feature = "tower")]
 mod tower;
 
-use std::collections::hash_map::RandomState;
 use std::error::Error;
-use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
+pub use chance::Chance;
+pub use chart::{Chart, Group};
 #[cfg(feature = "ours")]
 pub use ours::Ours;
 pub use remote::{Remote, serve};
+pub use report::{Spread, write_json};
 use serde::{Deserialize, Serialize};
+pub use subject::Subject;
 #[cfg(feature = "tower")]
 pub use tower::Tower;
 
 pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
-
-/// How many sessions there are while it is measured.
-pub const SESSIONS: usize = 10_000;
 
 /// A session library with a store of its own, as an application uses it.
 #[async_trait]
@@ -36,6 +38,9 @@ pub trait Library: Send + Sync + 'static {
 
     /// A request that reads one key and writes it.
     async fn read_and_write(&self, id: &str, key: &str, value: &str) -> Outcome<()>;
+
+    /// A request that reads one key, writes it and replaces the id: the new one.
+    async fn sign_in(&self, id: &str, key: &str, value: &str) -> Outcome<String>;
 }
 
 /// What a request does.
@@ -43,13 +48,79 @@ pub trait Library: Send + Sync + 'static {
 pub enum Kind {
     Read,
     ReadAndWrite,
+    New,
+    SignIn,
 }
 
-/// Ten keys and about 256 bytes.
-pub fn values() -> Vec<(String, String)> {
-    (0..10)
-        .map(|n| (format!("key-{n}"), format!("a value of {n:05}")))
-        .collect()
+impl Kind {
+    /// In this order: what adds sessions comes last.
+    pub const ALL: [Self; 4] = [Self::Read, Self::ReadAndWrite, Self::SignIn, Self::New];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::ReadAndWrite => "read + write",
+            Self::New => "new",
+            Self::SignIn => "sign-in",
+        }
+    }
+}
+
+/// How much is in a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Size {
+    /// Ten keys and about 256 bytes.
+    Small,
+    /// A hundred keys and 16 KiB.
+    Large,
+}
+
+impl Size {
+    /// Its keys and values. No value is the same if its first letter is moved to its end.
+    pub fn values(self) -> Vec<(String, String)> {
+        let (keys, length) = match self {
+            Self::Small => (10, 16),
+            Self::Large => (100, 157),
+        };
+        (0..keys)
+            .map(|n| {
+                (
+                    format!("key-{n}"),
+                    format!("{:.<length$}", format!("a value of {n:05}")),
+                )
+            })
+            .collect()
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Large => "large",
+        }
+    }
+
+    pub fn named(name: &str) -> Outcome<Self> {
+        let found = [Self::Small, Self::Large]
+            .into_iter()
+            .find(|size| size.name() == name);
+        Ok(found.ok_or_else(|| format!("there is no size {name}"))?)
+    }
+
+    /// How many sessions there are while it is measured.
+    pub fn sessions(self) -> usize {
+        match self {
+            Self::Small => 10_000,
+            Self::Large => 1_000,
+        }
+    }
+
+    /// How many a round makes at most: they stay until the end.
+    pub fn new_ones(self) -> usize {
+        match self {
+            Self::Small => 20_000,
+            Self::Large => 2_000,
+        }
+    }
 }
 
 /// One round of one library.
@@ -63,86 +134,17 @@ pub struct Round {
     pub p999: f64,
 }
 
-/// What can be measured: in this process or in another one.
-#[async_trait]
-pub trait Contestant: Send {
-    /// So many clients at once, each one request after the other, each of any session.
-    async fn round(&mut self, kind: Kind, tasks: usize, time: Duration) -> Outcome<Round>;
-}
-
-/// A library, and the clients of its sessions.
-pub struct Subject {
-    library: Arc<dyn Library>,
-    ids: Arc<[String]>,
-}
-
-impl Subject {
-    /// Makes the sessions, and sees that they are there.
-    pub async fn new(library: impl Library) -> Outcome<Self> {
-        let library: Arc<dyn Library> = Arc::new(library);
-        let values = Arc::new(values());
-        let tasks: Vec<_> = (0..50)
-            .map(|_| {
-                let (library, values) = (Arc::clone(&library), Arc::clone(&values));
-                tokio::spawn(async move {
-                    let mut ids = Vec::new();
-                    for _ in 0..SESSIONS / 50 {
-                        ids.push(library.make(&values).await?);
-                    }
-                    Outcome::Ok(ids)
-                })
-            })
-            .collect();
-        let mut ids = Vec::new();
-        for task in tasks {
-            ids.extend(task.await??);
-        }
-        for id in ids.iter().step_by(997) {
-            library.read_and_write(id, "key-3", "checked").await?;
-            library.read(id, "key-3").await?;
-        }
-        let ids = ids.into();
-        Ok(Self { library, ids })
-    }
-}
-
-#[async_trait]
-impl Contestant for Subject {
-    async fn round(&mut self, kind: Kind, tasks: usize, time: Duration) -> Outcome<Round> {
-        let start = Instant::now();
-        let tasks: Vec<_> = (0..tasks)
-            .map(|_| {
-                let (library, ids) = (Arc::clone(&self.library), Arc::clone(&self.ids));
-                let mut chance = Chance::new();
-                tokio::spawn(async move {
-                    let mut times = Vec::new();
-                    while start.elapsed() < time {
-                        let chance = chance.next();
-                        let id = &ids[usize::try_from(chance)? % ids.len()];
-                        let key = ["key-0", "key-3", "key-7"][usize::try_from(chance >> 20)? % 3];
-                        let began = Instant::now();
-                        match kind {
-                            Kind::Read => library.read(id, key).await?,
-                            Kind::ReadAndWrite => {
-                                let value = format!("{:016x}", chance);
-                                library.read_and_write(id, key, &value).await?;
-                            }
-                        }
-                        times.push(began.elapsed());
-                    }
-                    Outcome::Ok(times)
-                })
-            })
-            .collect();
-        let mut times = Vec::new();
-        for task in tasks {
-            times.extend(task.await??);
-        }
-        let seconds = start.elapsed().as_secs_f64();
+impl Round {
+    /// Of the times that requests took, in so much time.
+    pub fn of(mut times: Vec<Duration>, all: Duration) -> Outcome<Self> {
         times.sort_unstable();
-        let at = |part: usize| times[(times.len() - 1) * part / 1000].as_secs_f64() * 1e6;
-        Ok(Round {
-            rate: f64::from(u32::try_from(times.len())?) / seconds,
+        let last = times
+            .len()
+            .checked_sub(1)
+            .ok_or("a round without requests")?;
+        let at = |part: usize| times[last * part / 1000].as_secs_f64() * 1e6;
+        Ok(Self {
+            rate: f64::from(u32::try_from(times.len())?) / all.as_secs_f64(),
             p50: at(500),
             p99: at(990),
             p999: at(999),
@@ -150,19 +152,9 @@ impl Contestant for Subject {
     }
 }
 
-/// Numbers that nobody can foresee and nobody needs to: splitmix64.
-struct Chance(u64);
-
-impl Chance {
-    fn new() -> Self {
-        Self(RandomState::new().build_hasher().finish())
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
+/// What can be measured: in this process or in another one.
+#[async_trait]
+pub trait Contestant: Send {
+    /// So many clients at once, each one request after the other, each of any session.
+    async fn round(&mut self, kind: Kind, tasks: usize, time: Duration) -> Outcome<Round>;
 }

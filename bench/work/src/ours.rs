@@ -2,7 +2,7 @@
 
 use crate::{Library, Outcome};
 use async_trait::async_trait;
-use obsession_core::{SessionId, SessionManager, SessionStore};
+use obsession_core::{ClientAction, SessionId, SessionManager, SessionStore};
 
 pub struct Ours(SessionManager);
 
@@ -39,5 +39,17 @@ impl Library for Ours {
         session.insert(key, value)?;
         let _ = session.finish(true).await?;
         Ok(())
+    }
+
+    async fn sign_in(&self, id: &str, key: &str, value: &str) -> Outcome<String> {
+        let session = self.0.open(Some(id.parse::<SessionId>()?));
+        let old: Option<String> = session.get(key).await?;
+        old.ok_or("the session is gone")?;
+        session.insert(key, value)?;
+        session.cycle()?;
+        match session.finish(true).await? {
+            ClientAction::Set { id, .. } => Ok(id.expose().to_owned()),
+            _ => Err("a sign-in without a new id".into()),
+        }
     }
 }

@@ -49,4 +49,14 @@ impl<S: SessionStore> Library for Tower<S> {
         session.save().await?;
         Ok(())
     }
+
+    async fn sign_in(&self, id: &str, key: &str, value: &str) -> Outcome<String> {
+        let session = self.open(Some(id.parse()?));
+        let old: Option<String> = session.get(key).await?;
+        old.ok_or("the session is gone")?;
+        session.insert(key, value).await?;
+        session.cycle_id().await?;
+        session.save().await?;
+        Ok(session.id().ok_or("a session without an id")?.to_string())
+    }
 }

@@ -1,0 +1,159 @@
+//! The clients of a library in this process.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::task::JoinHandle;
+
+use crate::{Chance, Contestant, Kind, Library, Outcome, Round, Size};
+
+/// How many tasks make the sessions.
+const MAKERS: usize = 50;
+const KEYS: [&str; 3] = ["key-0", "key-3", "key-7"];
+
+/// A library, and the clients of its sessions.
+pub struct Subject {
+    library: Arc<dyn Library>,
+    size: Size,
+    values: Arc<[(String, String)]>,
+    ids: Vec<String>,
+}
+
+/// What one client has seen.
+struct Seen {
+    times: Vec<Duration>,
+    /// Its sessions, as they are now.
+    ids: Vec<String>,
+}
+
+/// What one client does.
+struct Client {
+    library: Arc<dyn Library>,
+    values: Arc<[(String, String)]>,
+    kind: Kind,
+    ids: Vec<String>,
+    most: usize,
+}
+
+impl Subject {
+    /// Makes the sessions, and sees that they are there.
+    pub async fn new(library: impl Library, size: Size) -> Outcome<Self> {
+        let library: Arc<dyn Library> = Arc::new(library);
+        let values: Arc<[_]> = size.values().into();
+        let makers: Vec<_> = (0..MAKERS)
+            .map(|_| {
+                let (library, values) = (Arc::clone(&library), Arc::clone(&values));
+                tokio::spawn(async move {
+                    let mut ids = Vec::new();
+                    for _ in 0..size.sessions() / MAKERS {
+                        ids.push(library.make(&values).await?);
+                    }
+                    Outcome::Ok(ids)
+                })
+            })
+            .collect();
+        let mut ids = Vec::new();
+        for maker in makers {
+            ids.extend(maker.await??);
+        }
+        for id in ids.iter_mut().step_by(997) {
+            library.read_and_write(id, "key-3", "checked").await?;
+            library.read(id, "key-3").await?;
+            let old = std::mem::take(id);
+            *id = library.sign_in(&old, "key-3", "signed in").await?;
+            library.read(id, "key-3").await?;
+            if library.read(&old, "key-3").await.is_ok() {
+                return Err("the id before a sign-in is still good".into());
+            }
+        }
+        Ok(Self {
+            library,
+            size,
+            values,
+            ids,
+        })
+    }
+
+    fn start(
+        &self,
+        kind: Kind,
+        ids: Vec<String>,
+        tasks: usize,
+        time: Duration,
+    ) -> JoinHandle<Outcome<Seen>> {
+        let client = Client {
+            library: Arc::clone(&self.library),
+            values: Arc::clone(&self.values),
+            kind,
+            ids,
+            most: self.size.new_ones() / tasks,
+        };
+        tokio::spawn(client.run(time))
+    }
+}
+
+#[async_trait]
+impl Contestant for Subject {
+    async fn round(&mut self, kind: Kind, tasks: usize, time: Duration) -> Outcome<Round> {
+        // Who signs in has sessions that nobody else uses, since their ids change.
+        let ids: Vec<_> = match kind {
+            Kind::SignIn => {
+                let all = std::mem::take(&mut self.ids);
+                let share = all.len().div_ceil(tasks);
+                all.chunks(share).map(<[_]>::to_vec).collect()
+            }
+            _ => vec![self.ids.clone(); tasks],
+        };
+        let began = Instant::now();
+        let clients: Vec<_> = ids
+            .into_iter()
+            .map(|ids| self.start(kind, ids, tasks, time))
+            .collect();
+        let mut times = Vec::new();
+        for client in clients {
+            let seen = client.await??;
+            times.extend(seen.times);
+            if kind == Kind::SignIn {
+                self.ids.extend(seen.ids);
+            }
+        }
+        Round::of(times, began.elapsed())
+    }
+}
+
+impl Client {
+    async fn run(mut self, time: Duration) -> Outcome<Seen> {
+        let mut chance = Chance::new();
+        let mut times = Vec::new();
+        let start = Instant::now();
+        while start.elapsed() < time && (self.kind != Kind::New || times.len() < self.most) {
+            let id = chance.below(self.ids.len());
+            let key = KEYS[chance.below(KEYS.len())];
+            let began = Instant::now();
+            self.request(id, key, &mut chance).await?;
+            times.push(began.elapsed());
+        }
+        Ok(Seen {
+            times,
+            ids: self.ids,
+        })
+    }
+
+    async fn request(&mut self, id: usize, key: &str, chance: &mut Chance) -> Outcome<()> {
+        let (library, id) = (&self.library, &mut self.ids[id]);
+        match self.kind {
+            Kind::Read => library.read(id, key).await?,
+            Kind::ReadAndWrite => {
+                let value = format!("{:016x}", chance.next());
+                library.read_and_write(id, key, &value).await?;
+            }
+            Kind::New => drop(library.make(&self.values).await?),
+            Kind::SignIn => {
+                let value = format!("{:016x}", chance.next());
+                *id = library.sign_in(id, key, &value).await?;
+            }
+        }
+        Ok(())
+    }
+}
