@@ -10,7 +10,7 @@ pub(crate) fn print(rows: &[Row]) {
     for row in rows {
         let ratio = peer(rows, row).map(|peer| bytes(row) / bytes(peer));
         println!(
-            "| {} | {:.0} | {} | {:.0} |",
+            "| {} | {:.0} | {} | {:.0} | {} |",
             head(row),
             bytes(row),
             text(ratio, 2),
