@@ -53,7 +53,11 @@ async fn main() -> Outcome<()> {
         let (ours, theirs) = (spread(ours), spread(theirs));
         let text = |[least, median, most]: [f64; 3]| format!("{median:.0} ({least:.0}–{most:.0})");
         let ratio = ours[1] / theirs[1];
-        println!("| {name} | {} | {} | {ratio:.2} |", text(ours), text(theirs));
+        println!(
+            "| {name} | {} | {} | {ratio:.2} |",
+            text(ours),
+            text(theirs)
+        );
     }
     Ok(())
 }
@@ -62,5 +66,9 @@ async fn main() -> Outcome<()> {
 fn spread(mut figures: Vec<f64>) -> [f64; 3] {
     figures.sort_unstable_by(f64::total_cmp);
     let at = |n: usize| figures.get(n).copied().unwrap_or(f64::NAN);
-    [at(0), at(figures.len() / 2), at(figures.len().saturating_sub(1))]
+    [
+        at(0),
+        at(figures.len() / 2),
+        at(figures.len().saturating_sub(1)),
+    ]
 }

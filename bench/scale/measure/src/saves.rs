@@ -1,12 +1,15 @@
 //! One client who reads and writes sessions all the time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
 use crate::{Library, Outcome, Saves};
+
+/// No value is written twice: what has not changed is not written by everybody.
+static NEXT: AtomicU64 = AtomicU64::new(1);
 
 pub(crate) struct Saver {
     stop: Arc<AtomicBool>,
@@ -24,7 +27,7 @@ impl Saver {
             while !told.load(Ordering::Relaxed) || times.is_empty() {
                 // A prime, so that all have their turn.
                 at = (at + 7919) % ids.len();
-                let value = format!("{:016x}", times.len());
+                let value = format!("{:016x}", NEXT.fetch_add(1, Ordering::Relaxed));
                 let began = Instant::now();
                 library.save(&ids[at], &value).await?;
                 times.push(began.elapsed());

@@ -47,23 +47,32 @@ impl Place for Sqlite {
     async fn bytes(&mut self, _: usize) -> Outcome<Vec<Bytes>> {
         let held = self.held().await?.unwrap_or_default();
         let pool = self.connect().await?;
-        query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&pool).await?;
+        query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&pool)
+            .await?;
         pool.close().await;
         let what = "files after wal_checkpoint(TRUNCATE)";
-        Ok(vec![Bytes::of(what, file_bytes(self.folder.path())? as f64, held)])
+        Ok(vec![Bytes::of(
+            what,
+            file_bytes(self.folder.path())? as f64,
+            held,
+        )])
     }
 
     async fn held(&mut self) -> Outcome<Option<usize>> {
         let pool = self.connect().await?;
-        let count: i64 =
-            query_scalar("SELECT count(*) FROM tower_sessions").fetch_one(&pool).await?;
+        let count: i64 = query_scalar("SELECT count(*) FROM tower_sessions")
+            .fetch_one(&pool)
+            .await?;
         pool.close().await;
         Ok(Some(usize::try_from(count)?))
     }
 
     async fn note(&mut self) -> Outcome<String> {
         let pool = self.connect().await?;
-        let version: String = query_scalar("SELECT sqlite_version()").fetch_one(&pool).await?;
+        let version: String = query_scalar("SELECT sqlite_version()")
+            .fetch_one(&pool)
+            .await?;
         pool.close().await;
         Ok(format!("SQLite {version}, WAL, synchronous=FULL"))
     }

@@ -31,7 +31,9 @@ impl Place for Sqlite {
     async fn open(&mut self, plan: &Plan) -> Outcome<Arc<dyn Library>> {
         let builder = SqliteStore::builder(format!("sqlite:{}", self.file().display()));
         // A batch of cleanup is measured however long it takes.
-        let builder = builder.clock(self.time.clock()).deadline(Duration::from_secs(30));
+        let builder = builder
+            .clock(self.time.clock())
+            .deadline(Duration::from_secs(30));
         let store = builder.migrate().await?.connect().await?;
         Ok(Arc::new(Ours::new(store, self.time.clone(), plan)))
     }
@@ -43,10 +45,16 @@ impl Place for Sqlite {
     async fn bytes(&mut self, _: usize) -> Outcome<Vec<Bytes>> {
         let held = self.held().await?.unwrap_or_default();
         let mut connection = self.connect().await?;
-        query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
+        query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&mut connection)
+            .await?;
         connection.close().await?;
         let what = "files after wal_checkpoint(TRUNCATE)";
-        Ok(vec![Bytes::of(what, file_bytes(self.folder.path())? as f64, held)])
+        Ok(vec![Bytes::of(
+            what,
+            file_bytes(self.folder.path())? as f64,
+            held,
+        )])
     }
 
     async fn held(&mut self) -> Outcome<Option<usize>> {
@@ -60,8 +68,9 @@ impl Place for Sqlite {
 
     async fn note(&mut self) -> Outcome<String> {
         let mut connection = self.connect().await?;
-        let version: String =
-            query_scalar("SELECT sqlite_version()").fetch_one(&mut connection).await?;
+        let version: String = query_scalar("SELECT sqlite_version()")
+            .fetch_one(&mut connection)
+            .await?;
         Ok(format!("SQLite {version}, WAL, synchronous=FULL"))
     }
 }
