@@ -1,5 +1,6 @@
 //! Sessions in Redis.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -43,7 +44,8 @@ impl Redis {
 
     /// All keys of this type, at most so many.
     fn keys(&mut self, kind: &str, most: usize) -> Outcome<Vec<Vec<u8>>> {
-        let (mut cursor, mut found) = (0_u64, Vec::new());
+        // A scan may meet a key twice.
+        let (mut cursor, mut found) = (0_u64, HashSet::new());
         loop {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("TYPE").arg(kind);
@@ -52,8 +54,7 @@ impl Redis {
             found.extend(keys);
             cursor = next;
             if cursor == 0 || found.len() >= most {
-                found.truncate(most);
-                return Ok(found);
+                return Ok(found.into_iter().take(most).collect());
             }
         }
     }

@@ -58,6 +58,12 @@ pub(crate) fn print(rows: &[Row]) {
             "{}, {}, {}: {}",
             row.store, row.sessions, row.library, row.note
         );
+        if let Some(own) = &row.self_expiry {
+            println!(
+                "    expired and still there {:.1} s after the last deadline: {} of {}",
+                own.seconds, own.left, row.dying
+            );
+        }
         for bytes in &row.bytes {
             println!("    {}: {:.1} a session", bytes.what, bytes.per_session);
         }

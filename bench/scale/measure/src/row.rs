@@ -68,8 +68,10 @@ pub struct Saves {
 /// How a store removed what had expired by itself.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SelfExpiry {
-    /// From the last deadline on.
+    /// How long it was waited for, from the last deadline on.
     pub seconds: f64,
+    /// How many expired sessions it still kept then.
+    pub left: usize,
     pub saves: Saves,
 }
 
