@@ -183,8 +183,10 @@ impl State {
     }
 
     fn encode(&self, mut record: Record, head: Head, shared: &Shared) -> Result<Live, Error> {
-        let entries = self.view.entries(self.live().map(|live| &live.body));
-        let body = Body::encode(&record.key, record.created_at, head, entries);
+        let old = self.live().map(|live| &live.body);
+        let room = old.map_or(256, |old| old.bytes().len() + 64);
+        let entries = self.view.entries(old);
+        let body = Body::encode(&record.key, record.created_at, head, entries, room);
         let size = body.bytes().len();
         if size > shared.max_size {
             return Err(Error::TooLarge {

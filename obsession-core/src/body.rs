@@ -36,7 +36,7 @@ use std::time::Duration;
 use crate::clock::millis;
 use crate::crc32::crc32;
 use crate::id::TokenHash;
-use crate::serializer::Value;
+use crate::serializer::{Raw, Value};
 use crate::{Lifetime, Record, Serializer, SessionKey, Timestamp};
 
 const FORMAT: u8 = 1;
@@ -109,6 +109,9 @@ impl Body {
             if previous.is_some_and(|previous| previous >= name) {
                 return Err("its names are out of order");
             }
+            if !name.is_ascii() && str::from_utf8(name).is_err() {
+                return Err("a name is not UTF-8");
+            }
             previous = Some(name);
         }
         let head = Head {
@@ -125,14 +128,16 @@ impl Body {
         })
     }
 
-    /// The body of a record with this key and creation time; entries by strictly ascending name.
+    /// The body of a record with this key and creation time; entries by strictly ascending name, which
+    /// take about as much `room` in bytes.
     pub(crate) fn encode<'a>(
         key: &SessionKey,
         created_at: Timestamp,
         head: Head,
-        entries: impl Iterator<Item = (&'a str, Value)>,
+        entries: impl Iterator<Item = (&'a [u8], Raw<'a>)>,
+        room: usize,
     ) -> Self {
-        let mut bytes = Vec::with_capacity(256);
+        let mut bytes = Vec::with_capacity(room);
         bytes.push(FORMAT);
         bytes.push(match head.lifetime {
             None => 0,
@@ -151,13 +156,13 @@ impl Body {
         let start = bytes.len();
         for (name, value) in entries {
             put_number(&mut bytes, name.len() as u64);
-            bytes.extend_from_slice(name.as_bytes());
-            let format = match value.format() {
+            bytes.extend_from_slice(name);
+            let format = match value.format {
                 Serializer::Json => 0,
                 Serializer::Postcard => 1,
             };
-            put_number(&mut bytes, (value.bytes().len() as u64) << 2 | format);
-            bytes.extend_from_slice(value.bytes());
+            put_number(&mut bytes, (value.bytes.len() as u64) << 2 | format);
+            bytes.extend_from_slice(value.bytes);
         }
         bytes.extend(crc32(&[&bytes]).to_le_bytes());
         Self {
@@ -175,19 +180,21 @@ impl Body {
         let mut reader = self.reader();
         while let Some((here, format, range)) = reader.entry().ok().flatten() {
             // The names are in order, so a look stops where the name would stand.
-            if here >= name {
-                return (here == name).then(|| Value::part(format, &self.bytes, range));
+            if here >= name.as_bytes() {
+                return (here == name.as_bytes()).then(|| Value::part(format, &self.bytes, range));
             }
         }
         None
     }
 
-    /// The entries by ascending name.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, Value)> {
+    /// The entries by ascending name, which is UTF-8.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], Raw<'_>)> {
         let mut reader = self.reader();
         // `decode` has walked over them once without an error.
-        std::iter::from_fn(move || reader.entry().ok().flatten())
-            .map(|(name, format, range)| (name, Value::part(format, &self.bytes, range)))
+        std::iter::from_fn(move || reader.entry().ok().flatten()).map(|(name, format, range)| {
+            let bytes = self.bytes.get(range).unwrap_or_default();
+            (name, Raw { format, bytes })
+        })
     }
 
     fn reader(&self) -> Reader<'_> {
@@ -213,7 +220,7 @@ struct Reader<'a> {
     at: usize,
 }
 
-type Entry<'a> = (&'a str, Serializer, std::ops::Range<usize>);
+type Entry<'a> = (&'a [u8], Serializer, std::ops::Range<usize>);
 
 impl<'a> Reader<'a> {
     fn entry(&mut self) -> Result<Option<Entry<'a>>, &'static str> {
@@ -222,7 +229,7 @@ impl<'a> Reader<'a> {
         }
         let length = self.number()?;
         let name = self.slice(length)?;
-        let name = str::from_utf8(&self.bytes[name]).map_err(|_| "a name is not UTF-8")?;
+        let name = self.bytes.get(name).unwrap_or_default();
         let header = self.number()?;
         let format = match header & 3 {
             0 => Serializer::Json,
@@ -237,6 +244,11 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self) -> Result<u64, &'static str> {
+        // As nearly all are.
+        if let Some(byte @ ..0x80) = self.bytes.get(self.at) {
+            self.at += 1;
+            return Ok((*byte).into());
+        }
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let [byte] = self.array()?;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::body::Body;
 use crate::live::Live;
-use crate::serializer::Value;
+use crate::serializer::{Raw, Value};
 use crate::{Error, Lifetime};
 
 pub(crate) type Rerun = Box<dyn FnMut(Option<&Value>) -> Result<Value, Error> + Send>;
@@ -180,27 +180,27 @@ impl View {
         }
     }
 
-    /// All entries by ascending name.
+    /// All entries by ascending name, which is UTF-8.
     pub(crate) fn entries<'a>(
         &'a self,
         base: Option<&'a Body>,
-    ) -> impl Iterator<Item = (&'a str, Value)> {
+    ) -> impl Iterator<Item = (&'a [u8], Raw<'a>)> {
         let base = if self.cleared { None } else { base };
         let mut old = base.into_iter().flat_map(Body::entries).peekable();
         let mut new = self.entries.iter().peekable();
         std::iter::from_fn(move || {
             loop {
                 let old_first = match (old.peek(), new.peek()) {
-                    (Some((old, _)), Some((new, _))) => *old < &***new,
+                    (Some((old, _)), Some((new, _))) => *old < new.as_bytes(),
                     (old, _) => old.is_some(),
                 };
                 if old_first {
                     return old.next();
                 }
                 let (name, value) = new.next()?;
-                old.next_if(|(old, _)| *old == &**name);
+                old.next_if(|(old, _)| *old == name.as_bytes());
                 if let Some(value) = value {
-                    return Some((&**name, value.clone()));
+                    return Some((name.as_bytes(), value.raw()));
                 }
             }
         })
@@ -209,8 +209,12 @@ impl View {
     /// Whether writing the view over `base` would change what it holds.
     pub(crate) fn differs(&self, base: &Body) -> bool {
         self.needs_current_token()
-            || (self.cleared || !self.entries.is_empty())
-                && !self.entries(Some(base)).eq(base.entries())
+            || self.cleared && !self.entries(Some(base)).eq(base.entries())
+            || !self.cleared
+                && self
+                    .entries
+                    .iter()
+                    .any(|(name, value)| *value != base.get(name))
     }
 
     /// Whether it changes who may use the session or for how long, which only the holder of the

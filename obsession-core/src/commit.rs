@@ -221,7 +221,7 @@ impl Session {
 
     async fn send(&self, attempt: &Attempt, until: Instant) -> Result<Answer, StoreError> {
         let shared = &self.0.manager.shared;
-        let store = &shared.store;
+        let store = shared.store();
         let record = &attempt.live.record;
         // Until the answer is there, the fate of this attempt is unknown: this future may be
         // dropped at the await.
@@ -328,7 +328,7 @@ impl Session {
             )
         };
         let shared = &self.0.manager.shared;
-        let deleting = shared.store.delete(&key);
+        let deleting = shared.store().delete(&key);
         let late = StoreError::unknown(LATE_STORE);
         let answer = shared.call(StoreCall::Delete, until, deleting, late).await;
         let mut state = self.state();

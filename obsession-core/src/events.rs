@@ -253,30 +253,3 @@ impl Listener {
         }
     }
 }
-
-/// What is to be told when the lock on a session's state is free again.
-pub(crate) struct News<'a> {
-    listener: &'a Listener,
-    pub(crate) events: Vec<Event>,
-}
-
-impl<'a> News<'a> {
-    pub(crate) fn new(listener: &'a Listener) -> Self {
-        Self {
-            listener,
-            events: Vec::new(),
-        }
-    }
-}
-
-impl Drop for News<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.events.is_empty() {
-            return;
-        }
-        for event in std::mem::take(&mut self.events) {
-            self.listener.tell(|| event);
-        }
-    }
-}

@@ -39,7 +39,7 @@ impl<'a, T: Serialize> ValueMut<'a, T> {
 
     /// In the format it was read in, so that equal values have equal bytes.
     fn encode(&self) -> Result<Value, Error> {
-        self.seen.format().encode(&self.name, &self.value)
+        self.seen.raw().format.encode(&self.name, &self.value)
     }
 }
 

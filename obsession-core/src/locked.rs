@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::MutexGuard;
 
 use crate::changes::Change;
-use crate::events::News;
+use crate::events::{Event, Listener};
 use crate::state::State;
 
 /// The locked state. What was thrown away while it was locked is dropped after the lock is free:
@@ -13,8 +13,25 @@ use crate::state::State;
 pub(crate) struct Locked<'a> {
     // The order matters: fields are dropped from the top.
     pub(crate) state: MutexGuard<'a, State>,
-    pub(crate) trash: Vec<Change>,
-    pub(crate) news: News<'a>,
+    /// Most times there is nothing, which costs one look.
+    after: Option<Box<After<'a>>>,
+    listener: &'a Listener,
+}
+
+struct After<'a> {
+    _trash: Vec<Change>,
+    news: Vec<Event>,
+    listener: &'a Listener,
+}
+
+impl<'a> Locked<'a> {
+    pub(crate) fn new(state: MutexGuard<'a, State>, listener: &'a Listener) -> Self {
+        Self {
+            state,
+            after: None,
+            listener,
+        }
+    }
 }
 
 impl Deref for Locked<'_> {
@@ -34,11 +51,20 @@ impl DerefMut for Locked<'_> {
 impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
-        // Nearly always.
-        if self.state.trash.is_empty() && self.state.news.is_empty() {
-            return;
+        if !(self.state.trash.is_empty() && self.state.news.is_empty()) {
+            self.after = Some(Box::new(After {
+                _trash: std::mem::take(&mut self.state.trash),
+                news: std::mem::take(&mut self.state.news),
+                listener: self.listener,
+            }));
         }
-        self.trash = std::mem::take(&mut self.state.trash);
-        self.news.events = std::mem::take(&mut self.state.news);
+    }
+}
+
+impl Drop for After<'_> {
+    fn drop(&mut self) {
+        for event in self.news.drain(..) {
+            self.listener.tell(|| event);
+        }
     }
 }

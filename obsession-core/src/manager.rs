@@ -158,7 +158,7 @@ impl SessionManager {
     /// [`Error::Store`], or [`Error::Corrupt`] if the store gave the record of another key.
     pub async fn end(&self, subject: &str, key: &SessionKey) -> Result<bool, Error> {
         let until = self.until();
-        let found = self.shared.store.load(key);
+        let found = self.shared.store().load(key);
         let late = StoreError::not_applied(LATE_STORE);
         let found = self.shared.call(StoreCall::Load, until, found, late);
         let Some(record) = found.await? else {
@@ -168,7 +168,7 @@ impl SessionManager {
         if record.subject.as_deref() != Some(subject) {
             return Ok(false);
         }
-        let deleted = self.shared.store.delete(key);
+        let deleted = self.shared.store().delete(key);
         let late = StoreError::unknown(LATE_STORE);
         let deleted = self.shared.call(StoreCall::Delete, until, deleted, late);
         let deleted = deleted.await? == crate::Delete::Deleted;
@@ -224,15 +224,24 @@ impl SessionManager {
 }
 
 impl Shared {
+    /// The store itself: asked through its `Arc`, it would make one future more for each call.
+    pub(crate) fn store(&self) -> &dyn SessionStore {
+        &*self.store
+    }
+
     /// When store calls that start now must have ended.
     pub(crate) fn until(&self) -> Instant {
-        Instant::now() + self.deadline.min(FOREVER)
+        self.until_from(Instant::now())
+    }
+
+    pub(crate) fn until_from(&self, now: Instant) -> Instant {
+        now + self.deadline.min(FOREVER)
     }
 
     /// Finds what `id` gives the right to.
     pub(crate) async fn load(&self, id: &SessionId, until: Instant) -> Result<Base, Error> {
         let key = id.key();
-        let loading = self.store.load(&key);
+        let loading = self.store().load(&key);
         let late = StoreError::not_applied(LATE_STORE);
         let found = self.call(StoreCall::Load, until, loading, late).await?;
         let now = self.clock.now();
@@ -302,7 +311,7 @@ impl Shared {
         deadline: Timestamp,
         until: Instant,
     ) -> Result<Touch, StoreError> {
-        let touching = self.store.touch(key, expected, deadline);
+        let touching = self.store().touch(key, expected, deadline);
         let late = StoreError::unknown(LATE_STORE);
         self.call(StoreCall::Touch, until, touching, late).await
     }

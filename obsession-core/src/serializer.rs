@@ -59,7 +59,19 @@ pub(crate) struct Value {
     range: Range<usize>,
 }
 
+/// The same, borrowed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Raw<'a> {
+    pub(crate) format: Serializer,
+    pub(crate) bytes: &'a [u8],
+}
+
 impl Value {
+    pub(crate) fn raw(&self) -> Raw<'_> {
+        let (format, bytes) = (self.format, self.bytes());
+        Raw { format, bytes }
+    }
+
     fn new(format: Serializer, whole: Arc<[u8]>) -> Self {
         Self {
             format,
@@ -74,10 +86,6 @@ impl Value {
             whole: Arc::clone(whole),
             range,
         }
-    }
-
-    pub(crate) fn format(&self) -> Serializer {
-        self.format
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -103,7 +111,7 @@ impl Value {
 
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
-        self.format == other.format && self.bytes() == other.bytes()
+        self.raw() == other.raw()
     }
 }
 

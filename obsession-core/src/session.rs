@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::changes::Change;
-use crate::events::News;
 use crate::guard::ValueMut;
 use crate::locked::Locked;
 use crate::serializer::Value;
@@ -105,7 +104,7 @@ impl Session {
         Ok(state
             .view
             .entries(state.body())
-            .map(|(name, _)| name.to_owned())
+            .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
             .collect())
     }
 
@@ -379,11 +378,8 @@ impl Session {
     }
 
     pub(crate) fn state(&self) -> Locked<'_> {
-        Locked {
-            state: crate::lock(&self.0.state),
-            trash: Vec::new(),
-            news: News::new(&self.0.manager.shared.events),
-        }
+        let listener = &self.0.manager.shared.events;
+        Locked::new(crate::lock(&self.0.state), listener)
     }
 
     fn push(&self, change: Change) -> Result<(), Error> {

@@ -30,15 +30,20 @@ impl Session {
             let counts = !state.head_sent;
             counts.then(|| shared.request_deadline.saturating_sub(state.spent))
         };
-        let until = self.0.manager.shared.until();
+        let now = Instant::now();
+        let until = self.0.manager.shared.until_from(now);
         let until = left
-            .and_then(|left| Instant::now().checked_add(left))
+            .and_then(|left| now.checked_add(left))
             .map_or(until, |end| until.min(end));
-        let io = within(until, self.0.io.lock()).await;
+        // The wait for another clone does not count twice.
+        let (io, began) = match self.0.io.try_lock() {
+            Ok(io) => (Some(io), now),
+            Err(_) => (within(until, self.0.io.lock()).await, Instant::now()),
+        };
         Ok(Work {
             until,
             session: self,
-            began: Instant::now(),
+            began,
             _io: io.ok_or(StoreError::not_applied(LATE_STORE))?,
         })
     }

@@ -21,6 +21,10 @@ use obsession_core::{
 
 const VALUE: &str = "hunter2, the value";
 
+/// One test at a time: a line of the log that one thread meets while another begins to listen can stay
+/// switched off.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// What must not be seen: the secret of `id`, the hash in its record, and its value.
 struct Secrets(Vec<(&'static str, Vec<u8>)>);
 
@@ -101,6 +105,7 @@ async fn all_kinds_of_change(session: &Session) {
 
 #[tokio::test]
 async fn no_public_type_shows_a_secret() {
+    let _turn = TURN.lock().await;
     let at = at();
     let session = at.manager.open(None);
     all_kinds_of_change(&session).await;
@@ -163,6 +168,7 @@ async fn no_public_type_shows_a_secret() {
 /// another type is in `session_values.rs`.
 #[tokio::test]
 async fn no_error_names_a_secret() {
+    let _turn = TURN.lock().await;
     let at = at_with(|builder| builder.max_size(300));
     let session = at.manager.open(None);
     session.insert("value", VALUE).unwrap();
@@ -233,6 +239,7 @@ impl io::Write for Noted {
 /// replayed, cycled, touched, refused, taken over and ended.
 #[tokio::test]
 async fn no_event_and_no_line_of_the_log_holds_a_secret() {
+    let _turn = TURN.lock().await;
     let noted = Noted::default();
     let lines = noted.clone();
     let log = tracing_subscriber::fmt()

@@ -118,9 +118,8 @@ impl Teller {
             let name = link.way.reads();
             let depends = name.map_or("*", HeaderName::as_str);
             if !says(headers, &VARY, &[depends, "*"]) {
-                let value = HeaderValue::from_str(depends);
-                // A header's name is a value that can be sent.
-                headers.append(VARY, value.unwrap_or(HeaderValue::from_static("*")));
+                let any = HeaderValue::from_static("*");
+                headers.append(VARY, name.cloned().map_or(any, HeaderValue::from));
             }
         }
     }

@@ -55,8 +55,10 @@ fn head(lifetime: Option<Lifetime>) -> Head {
 }
 
 fn encode(head: Head, entries: &BTreeMap<String, Value>) -> Vec<u8> {
-    let entries = entries.iter().map(|(name, value)| (&**name, value.clone()));
-    let body = Body::encode(&KEY.parse().unwrap(), CREATED_AT, head, entries);
+    let entries = entries
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), value.raw()));
+    let body = Body::encode(&KEY.parse().unwrap(), CREATED_AT, head, entries, 0);
     body.bytes().to_vec()
 }
 
@@ -65,7 +67,12 @@ fn content(body: &Body) -> (Vec<u64>, Option<Lifetime>, BTreeMap<String, Value>)
     let head = &body.head;
     assert_eq!(head.hash.as_bytes(), &HASH);
     let times = [head.cycled_at, head.issued_at, head.written_at];
-    let entries = body.entries().map(|(name, value)| (name.to_owned(), value));
+    let entries = body.entries().map(|(name, value)| {
+        let name = str::from_utf8(name).unwrap();
+        let found = body.get(name).unwrap();
+        assert_eq!(found.raw(), value);
+        (name.to_owned(), found)
+    });
     (
         times.map(Timestamp::as_millis).into(),
         head.lifetime,
@@ -285,7 +292,8 @@ proptest! {
         if let Ok(body) = checked([1, flags], KEY, &[&rest]) {
             // What is taken can be walked over, and its names are found.
             for (name, value) in body.entries() {
-                prop_assert_eq!(body.get(name), Some(value));
+                let found = body.get(str::from_utf8(name).unwrap());
+                prop_assert_eq!(found.as_ref().map(Value::raw), Some(value));
             }
         }
     }
