@@ -102,7 +102,7 @@ impl Application {
             return Ok(Response::new("no session".to_owned()));
         };
         if let Self::Make = self {
-            for (key, value) in work::values() {
+            for (key, value) in work::Size::Small.values() {
                 session.insert(&key, &value)?;
             }
             return Ok(Response::new(String::new()));

@@ -132,7 +132,7 @@ async fn client(
     next: Arc<AtomicUsize>,
     began: Instant,
 ) -> Outcome<Ids> {
-    let values = work::values();
+    let values = work::Size::Small.values();
     let keep = plan.sessions.div_ceil(KEPT);
     let mut ids = Ids::default();
     loop {
