@@ -1,10 +1,12 @@
 //! What a request costs the server, counted by the server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use obsession_core::{Create, Delete, SessionStore, Touch, Update};
 use obsession_sqlx::PostgresStore;
 use testing::PostgresServer;
+use tokio::sync::Barrier;
 
 use crate::common::{create, of, record, rewritten};
 use crate::{builder, common};
@@ -86,7 +88,8 @@ async fn every_operation_is_one_statement_whatever_comes_of_it() {
     assert_eq!(listed, of_migrations);
 }
 
-/// 64 tasks that load and update at once cost a part of the statements that they would one by one.
+/// 64 tasks that load and update at once cost a part of the statements that they would one by one. They
+/// wait for each other before each call, since on a busy machine they would not be at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_calls_share_statements() {
     let (server, store) = counted().await;
@@ -94,12 +97,15 @@ async fn concurrent_calls_share_statements() {
         create(&store, &record(n)).await;
     }
     let before = server.calls().unwrap();
+    let together = Arc::new(Barrier::new(64));
     let tasks = (0..64).map(|n| {
-        let store = store.clone();
+        let (store, together) = (store.clone(), Arc::clone(&together));
         tokio::spawn(async move {
             for _ in 0..20 {
+                together.wait().await;
                 let found = store.load(&common::key(n)).await.unwrap().unwrap();
                 let next = rewritten(&found, b"next");
+                together.wait().await;
                 let updated = store.update(found.revision, &next).await.unwrap();
                 assert_eq!(updated, Update::Updated);
             }
