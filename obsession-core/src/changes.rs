@@ -208,13 +208,19 @@ impl View {
 
     /// Whether writing the view over `base` would change what it holds.
     pub(crate) fn differs(&self, base: &Body) -> bool {
-        self.needs_current_token()
-            || self.cleared && !self.entries(Some(base)).eq(base.entries())
-            || !self.cleared
-                && self
-                    .entries
-                    .iter()
-                    .any(|(name, value)| *value != base.get(name))
+        if self.needs_current_token() {
+            return true;
+        }
+        if self.cleared {
+            return !self.entries(Some(base)).eq(base.entries());
+        }
+        // Both are in order, so one walk finds them all.
+        let mut old = base.entries().peekable();
+        self.entries.iter().any(|(name, value)| {
+            while old.next_if(|(here, _)| *here < name.as_bytes()).is_some() {}
+            let found = old.next_if(|(here, _)| *here == name.as_bytes());
+            found.map(|(_, value)| value) != value.as_ref().map(Value::raw)
+        })
     }
 
     /// Whether it changes who may use the session or for how long, which only the holder of the

@@ -87,6 +87,36 @@ async fn dos_10_a_name_more_takes_as_long_however_many_there_are() {
     assert!(ratios[0] < 40.0, "{ratios:?}");
 }
 
+/// The same for a request that sets all names of a session again, to what they are.
+#[tokio::test]
+async fn dos_10_to_set_all_names_again_takes_a_time_for_each() {
+    let at = at();
+    let time = async |names: usize| {
+        let id = at.stored().await;
+        let mut took = Duration::ZERO;
+        for time in 0..2 {
+            let session = at.open(&id);
+            for n in 0..names {
+                session.insert(&format!("{n}"), &1).unwrap();
+            }
+            at.store.calls();
+            let begun = Instant::now();
+            session.save().await.unwrap();
+            took = begun.elapsed();
+            let calls = &["load", "update"][..2 - time];
+            assert_eq!(at.store.calls(), calls, "the second time nothing is new");
+        }
+        took
+    };
+    let mut ratios = Vec::new();
+    for _ in 0..5 {
+        let few = time(500).await;
+        ratios.push(time(5000).await.as_secs_f64() / few.as_secs_f64());
+    }
+    ratios.sort_unstable_by(f64::total_cmp);
+    assert!(ratios[0] < 40.0, "{ratios:?}");
+}
+
 /// A value as deep as it is long.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Nest(Vec<Nest>);
