@@ -9,7 +9,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 ///
 /// | the request | verdict |
 /// |---|---|
-/// | GET, HEAD, OPTIONS or TRACE without `Upgrade`: it must change nothing | [`Pass`](Verdict::Pass) |
+/// | GET, HEAD, OPTIONS or TRACE, but for a WebSocket: it must change nothing | [`Pass`](Verdict::Pass) |
 /// | its `Origin` is one that is trusted | `Pass` |
 /// | `Sec-Fetch-Site: same-origin` or `none` | `Pass` |
 /// | `Sec-Fetch-Site` says anything else, or twice | [`Refuse`](Verdict::Refuse) |
@@ -17,7 +17,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// | its `Origin` is another one, `null` or there twice | `Refuse` |
 /// | neither header | [`AskToken`](Verdict::AskToken) |
 ///
-/// A WebSocket begins with a GET that has an `Upgrade`, comes with the cookie from whatever page, and
+/// A WebSocket begins with a GET that has `Upgrade: websocket`, comes with the cookie from whatever page, and
 /// has neither preflight nor rule of origins (RFC 6455 10.2), so it is looked at like a POST.
 ///
 /// Every browser since 2020 sends `Origin` with a POST, and since 2023 `Sec-Fetch-Site` over https.
@@ -74,7 +74,7 @@ impl CsrfGuard {
     pub fn check<B>(&self, request: &Request<B>) -> Verdict {
         let headers = request.headers();
         let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE];
-        if safe.contains(request.method()) && !headers.contains_key(UPGRADE) {
+        if safe.contains(request.method()) && !asks_for_websocket(headers) {
             return Verdict::Pass;
         }
         let (Ok(origin), Ok(site)) = (one(headers, &ORIGIN), one(headers, &SEC_FETCH_SITE)) else {
@@ -90,6 +90,13 @@ impl CsrfGuard {
         };
         if own { Verdict::Pass } else { Verdict::Refuse }
     }
+}
+
+/// A list of protocols, whose names have no case (RFC 9110 7.8).
+fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(UPGRADE).iter();
+    let mut protocols = lines.flat_map(|line| line.as_bytes().split(|b| *b == b','));
+    protocols.any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// The value of a header that may be there once.

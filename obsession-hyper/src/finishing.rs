@@ -5,13 +5,13 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use obsession_core::{ClientAction, Error, Session};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 /// What came of it.
 pub(crate) enum Outcome {
@@ -55,11 +55,13 @@ pub(crate) fn try_finish(session: &Session, end: End, keep: bool) -> Option<Clie
 /// The end of a request, which comes also if this is dropped. Its log lines are the request's.
 ///
 /// It is begun by whoever polls it, since a store that answers at once needs no task for that. What is
-/// not done then goes on in one, as does what is dropped before. Where too many go on that nobody waits
-/// for, and where there is no tokio, whoever waits for this one does it.
+/// not done then goes on in one; if it is dropped before, it is begun by that. Where too many go on
+/// that nobody waits for, and where there is no tokio, whoever waits for this one does it, and what nobody
+/// waits for ends where it is.
 pub(crate) struct Finishing {
     stage: Stage,
     places: Places,
+    span: Span,
 }
 
 type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -78,6 +80,7 @@ enum Stage {
 }
 
 pub(crate) fn finish(session: &Session, end: End, keep: bool, places: &Places) -> Finishing {
+    let span = session.span().clone();
     let _in = session.span().enter();
     let session = session.clone();
     let finish = async move {
@@ -92,10 +95,28 @@ pub(crate) fn finish(session: &Session, end: End, keep: bool, places: &Places) -
             begun: false,
         },
         places: places.clone(),
+        span,
     }
 }
 
 impl Finishing {
+    /// Does what can be done at once. The rest is handed over.
+    fn go_on(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let Stage::Here { work, begun } = &mut self.stage else {
+            return Poll::Pending;
+        };
+        // It may run code of the application, to make its changes again on a newer record.
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+        if let Poll::Ready(outcome) = polled.unwrap_or(Poll::Ready(Outcome::Panicked)) {
+            self.stage = Stage::Over;
+            return Poll::Ready(outcome);
+        }
+        if !mem::replace(begun, true) {
+            self.hand_over();
+        }
+        Poll::Pending
+    }
+
     /// Lets a task go on with what is to be done here, if there may be one more.
     fn hand_over(&mut self) {
         let Ok(runtime) = Handle::try_current() else {
@@ -123,16 +144,8 @@ impl Future for Finishing {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        if let Stage::Here { work, begun } = &mut self.stage {
-            // It may run code of the application, to make its changes again on a newer record.
-            let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
-            if let Poll::Ready(outcome) = polled.unwrap_or(Poll::Ready(Outcome::Panicked)) {
-                self.stage = Stage::Over;
-                return Poll::Ready(outcome);
-            }
-            if !mem::replace(begun, true) {
-                self.hand_over();
-            }
+        if let Poll::Ready(outcome) = self.go_on(cx) {
+            return Poll::Ready(outcome);
         }
         let Stage::InTask { task, .. } = &mut self.stage else {
             return Poll::Pending;
@@ -146,14 +159,21 @@ impl Future for Finishing {
 impl Drop for Finishing {
     fn drop(&mut self) {
         if let Stage::Here { begun: false, .. } = self.stage {
-            self.hand_over();
+            // How it went nobody asks.
+            drop(self.go_on(&mut Context::from_waker(Waker::noop())));
         }
-        let Stage::InTask { left, .. } = mem::replace(&mut self.stage, Stage::Over) else {
-            return;
-        };
-        if let Ok(place) = Arc::clone(&self.places.0).try_acquire_owned() {
-            // If the task has ended, the place comes back at once.
-            drop(left.send(place));
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::InTask { left, .. } => {
+                if let Ok(place) = Arc::clone(&self.places.0).try_acquire_owned() {
+                    // If the task has ended, the place comes back at once.
+                    drop(left.send(place));
+                }
+            }
+            Stage::Here { .. } => {
+                let _in = self.span.enter();
+                tracing::error!("a request that its client has left is not finished");
+            }
+            Stage::Over => {}
         }
     }
 }
@@ -202,5 +222,23 @@ mod tests {
         tokio::time::sleep(second).await;
         assert_eq!((tasks(), places.0.available_permits()), (0, 3));
         assert_eq!(store.inner().len(), 4);
+    }
+
+    /// Also if nobody waits, and there is no place or no runtime.
+    #[test]
+    fn what_a_store_does_at_once_is_done_in_any_case() {
+        let store = Arc::new(MemoryStore::new());
+        let manager = SessionManager::new(Arc::clone(&store));
+        let leaves = |places: &Places| {
+            let session = manager.open(None);
+            session.insert("a", &1).unwrap();
+            drop(finish(&session, End::Request, true, places));
+            store.len()
+        };
+        assert_eq!(leaves(&Places::default()), 1);
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().build().unwrap();
+        let none = Places(Arc::new(Semaphore::new(0)));
+        assert_eq!(runtime.block_on(async { leaves(&none) }), 2);
     }
 }

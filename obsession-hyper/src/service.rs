@@ -34,7 +34,8 @@ use crate::transport::Transport;
 /// A response with status 5xx, an error of the inner service or a panic means that the handler
 /// failed: what it had not saved itself is dropped, unless another
 /// [`SavePolicy`] is set. Saving that is not done at once goes on in a task of its own when the client
-/// disconnects, which so does not cut it in half.
+/// disconnects, which so does not cut it in half; of these tasks there are at most 10,000, and beyond them
+/// such a request ends where it is, and is logged.
 ///
 /// While the body is produced, whoever still has the session can change its values: they are saved
 /// when the body ends, before the client sees the end, or when it is dropped. What would need a

@@ -47,8 +47,15 @@ fn a_get_that_asks_for_a_websocket_is_looked_at() {
         assert_eq!(verdict("GET", "/", &headers), expected, "{origin}");
     }
     assert_eq!(verdict("GET", "/", &[HOST, upgrade]), Verdict::AskToken);
-    let cross = [HOST, upgrade, CROSS];
-    assert_eq!(verdict("GET", "/", &cross), Verdict::Refuse);
+    for protocols in ["websocket", "WebSocket", "h2c, websocket", "h2c,websocket"] {
+        let cross = [HOST, ("upgrade", protocols), CROSS];
+        assert_eq!(verdict("GET", "/", &cross), Verdict::Refuse, "{protocols}");
+    }
+    let lines = [HOST, ("upgrade", "h2c"), upgrade, CROSS];
+    assert_eq!(verdict("GET", "/", &lines), Verdict::Refuse);
+    // Of another protocol, as programs offer it that speak HTTP/2.
+    let other = [HOST, ("upgrade", "h2c"), CROSS];
+    assert_eq!(verdict("GET", "/", &other), Verdict::Pass);
 }
 
 #[test]

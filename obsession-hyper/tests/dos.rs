@@ -87,6 +87,7 @@ async fn dos_01_a_cookie_line_of_400_kb_takes_no_time_and_no_call() {
     // The longest that is read at all, without optimisation.
     let line = format!("__Host-id={ID}; {}", "a".repeat(65_000));
     let (took, calls) = quickest(&line).await;
+    println!("{took:?} for 64 KiB");
     assert!(took < Duration::from_millis(5), "{took:?}");
     assert_eq!(calls, 100);
 }
@@ -129,7 +130,7 @@ async fn dos_02_ten_thousand_cookies_take_no_time_and_no_call() {
         format!("{}__Host-id={ID}", "a=;".repeat(10_000)),
     ] {
         let (took, calls) = quickest(&line).await;
-        assert!(took < Duration::from_millis(5), "{took:?}");
+        assert!(took < Duration::from_micros(500), "{took:?}");
         assert_eq!(calls, 0);
     }
 }
@@ -277,12 +278,10 @@ async fn dos_14_streams_that_are_reset_leave_nothing_behind() {
     while begun < resets {
         // A server ends a connection that resets too many.
         let client = Client::connect(address, common::wire::Version::Http2).await;
-        let calls = store.calls().len();
         sent += client.reset(200, &line).await;
-        begun += calls;
+        begun += store.calls().len();
         assert!(sent < 100 * resets, "{begun} have begun");
     }
-    assert!(store.calls().len() <= 3 * sent);
     store.set_always(Fault::Pass);
     let gone = async {
         while tasks() > before {
@@ -291,9 +290,12 @@ async fn dos_14_streams_that_are_reset_leave_nothing_behind() {
     };
     let gone = tokio::time::timeout(Duration::from_secs(20), gone).await;
     assert!(gone.is_ok(), "{} tasks, and {before} before", tasks());
+    // A load and an update each, as nothing is new once the first has written.
+    let calls = begun + store.calls().len();
+    assert!(calls <= 2 * sent, "{calls} calls for {sent} streams");
     let mut client = Client::connect(address, common::wire::Version::Http2).await;
     assert_eq!(client.get("/", Some(&line)).await.status(), StatusCode::OK);
-    println!("{sent} sent, {begun} calls of the store");
+    println!("{sent} sent, {calls} calls of the store");
 }
 
 #[tokio::test]

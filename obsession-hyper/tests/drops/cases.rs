@@ -162,6 +162,37 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "removes, and puts down",
+        handler: |session, _| {
+            Box::pin(async move {
+                let cart: Option<Vec<String>> = session.get("cart").await.unwrap();
+                session.remove("cart").unwrap();
+                session.insert("beta", &cart.unwrap()).unwrap();
+                done()
+            })
+        },
+        states: || vec![before(), live(&["beta"])],
+    },
+    Case {
+        name: "saves twice, and changes",
+        handler: |session, _| {
+            Box::pin(async move {
+                for name in ["alpha", "beta"] {
+                    session.insert(name, &1).unwrap();
+                    session.save().await.unwrap();
+                }
+                session.insert("role", "admin").unwrap();
+                done()
+            })
+        },
+        states: || {
+            let names = ["alpha", "cart"];
+            let both = live(&["alpha", "beta", "cart"]);
+            let all = live(&["alpha", "beta", "cart", "role"]);
+            vec![before(), live(&names), both, all]
+        },
+    },
+    Case {
         name: "signs in, saves, and changes",
         handler: |session, _| {
             Box::pin(async move {
