@@ -58,10 +58,7 @@ async fn socket(session: CurrentSession, request: Request) -> Result<Response, S
         Ok(upgrade) => upgrade,
         Err(refused) => return Ok(refused.into_response()),
     };
-    if session.require_subject().await.is_err() {
-        return Ok(StatusCode::UNAUTHORIZED.into_response());
-    }
-    let Some(id) = session.id().await? else {
+    let (Some(_), Some(id)) = (session.subject().await?, session.id().await?) else {
         return Ok(StatusCode::UNAUTHORIZED.into_response());
     };
     let (watch, manager) = (session.watch(), session.manager().clone());

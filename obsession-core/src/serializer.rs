@@ -15,7 +15,8 @@ use crate::readable;
 ///
 /// A value that could not be read back is refused when it is set, as an
 /// [`Error::Encode`](crate::Error::Encode): one that is nested deeper than 127 levels (of sequences,
-/// maps, structs, enums and `Some`) is in both.
+/// maps, structs, enums and `Some`) is in both. To find that out, a value is walked over once before it
+/// is written.
 ///
 /// It is a choice per manager and may change at any time: every stored value names its format, so
 /// values of either kind are read whatever is chosen, and nobody is logged out by a change.
