@@ -54,15 +54,5 @@ fn sqlite(library: &str) -> Outcome<PathBuf> {
         "sqlite-peer"
     };
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    let target = own.join("target");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "--manifest-path"])
-        .arg(own.join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&target)
-        .status()?;
-    if !built.success() {
-        return Err(format!("{name} could not be built").into());
-    }
-    Ok(target.join("release").join(format!("scale-{name}")))
+    work::built(&own, &format!("scale-{name}"))
 }

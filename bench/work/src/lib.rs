@@ -18,7 +18,7 @@ pub use chance::Chance;
 pub use chart::{Chart, Group};
 #[cfg(feature = "ours")]
 pub use ours::Ours;
-pub use remote::{Remote, serve};
+pub use remote::{Remote, built, serve};
 pub use report::{Spread, write_json};
 use serde::{Deserialize, Serialize};
 pub use subject::Subject;

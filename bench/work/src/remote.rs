@@ -1,6 +1,6 @@
 //! Rounds in another process, asked for by lines of JSON: SQLite can be in a program once only.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -66,4 +66,21 @@ impl Contestant for Remote {
         let answer = self.answers.next_line().await?.ok_or("it has ended")?;
         Ok(serde_json::from_str(&answer)?)
     }
+}
+
+/// Builds a program that is a workspace of its own in `folder`, and says where it is.
+pub fn built(folder: &Path, program: &str) -> Outcome<PathBuf> {
+    let target = folder.join("target");
+    // Of the toolchain that runs this.
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let built = std::process::Command::new(cargo)
+        .args(["build", "--release", "--locked", "--manifest-path"])
+        .arg(folder.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .status()?;
+    if !built.success() {
+        return Err(format!("{program} could not be built").into());
+    }
+    Ok(target.join("release").join(program))
 }
