@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::body::{Body, Head};
+use crate::body::{Body, Head, Writer};
 use crate::changes::View;
 use crate::events::Event;
 use crate::live::Live;
@@ -70,7 +70,13 @@ impl State {
                 Base::Live(_) => self.prepare_update(shared, max_age, renew)?,
             };
         }
-        Ok(self.attempt.clone())
+        let Some(attempt) = &mut self.attempt else {
+            return Ok(None);
+        };
+        let ready = attempt.clone();
+        // Until the answer is there, its fate is unknown: whoever sends it may be dropped meanwhile.
+        attempt.uncertain = true;
+        Ok(Some(ready))
     }
 
     fn prepare_create(&mut self, shared: &Shared) -> Result<Attempt, Error> {
@@ -185,8 +191,8 @@ impl State {
     fn encode(&self, mut record: Record, head: Head, shared: &Shared) -> Result<Live, Error> {
         let old = self.live().map(|live| &live.body);
         let room = old.map_or(256, |old| old.bytes().len() + 64);
-        let entries = self.view.entries(old);
-        let body = Body::encode(&record.key, record.created_at, head, entries, room);
+        let write = |writer: &mut Writer| self.view.write(old, writer);
+        let body = Body::encode(&record.key, record.created_at, head, room, write);
         let size = body.bytes().len();
         if size > shared.max_size {
             return Err(Error::TooLarge {

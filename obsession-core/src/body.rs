@@ -30,14 +30,14 @@
 //! Everything else is an error: another format, unknown flags or value formats, another key, names
 //! out of order, bytes left over, a wrong checksum.
 
-use std::sync::Arc;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::clock::millis;
 use crate::crc32::crc32;
 use crate::id::TokenHash;
 use crate::serializer::{Raw, Value};
-use crate::{Lifetime, Record, Serializer, SessionKey, Timestamp};
+use crate::{Lifetime, Record, RecordBody, Serializer, SessionKey, Timestamp};
 
 const FORMAT: u8 = 1;
 const OWN_LIFETIME: u8 = 1;
@@ -54,11 +54,11 @@ pub(crate) struct Head {
     pub(crate) lifetime: Option<Lifetime>,
 }
 
-/// A body that has been checked from end to end.
+/// A body that has been checked from end to end, or written here.
 #[derive(Clone)]
 pub(crate) struct Body {
     pub(crate) head: Head,
-    bytes: Arc<[u8]>,
+    bytes: RecordBody,
     entries: usize,
 }
 
@@ -74,7 +74,7 @@ impl Body {
         if content.first() != Some(&FORMAT) {
             return Err("it is of an unknown format");
         }
-        if crc32(&[content]).to_le_bytes() != *checksum {
+        if !record.body.is_own() && crc32(&[content]).to_le_bytes() != *checksum {
             return Err("its checksum is wrong");
         }
         let mut reader = Reader {
@@ -104,15 +104,8 @@ impl Body {
             })
         };
         let entries = reader.at;
-        let mut previous = None;
-        while let Some((name, ..)) = reader.entry()? {
-            if previous.is_some_and(|previous| previous >= name) {
-                return Err("its names are out of order");
-            }
-            if !name.is_ascii() && str::from_utf8(name).is_err() {
-                return Err("a name is not UTF-8");
-            }
-            previous = Some(name);
+        if !record.body.is_own() {
+            reader.check_entries()?;
         }
         let head = Head {
             hash,
@@ -123,19 +116,19 @@ impl Body {
         };
         Ok(Self {
             head,
-            bytes: Arc::clone(&record.body),
+            bytes: record.body.clone(),
             entries,
         })
     }
 
-    /// The body of a record with this key and creation time; entries by strictly ascending name, which
-    /// take about as much `room` in bytes.
-    pub(crate) fn encode<'a>(
+    /// The body of a record with this key and creation time, whose entries take about as much `room`
+    /// in bytes.
+    pub(crate) fn encode(
         key: &SessionKey,
         created_at: Timestamp,
         head: Head,
-        entries: impl Iterator<Item = (&'a [u8], Raw<'a>)>,
         room: usize,
+        write: impl FnOnce(&mut Writer),
     ) -> Self {
         let mut bytes = Vec::with_capacity(room);
         bytes.push(FORMAT);
@@ -153,56 +146,98 @@ impl Body {
             put_number(&mut bytes, millis(own.idle()));
             put_number(&mut bytes, millis(own.absolute()));
         }
-        let start = bytes.len();
-        for (name, value) in entries {
-            put_number(&mut bytes, name.len() as u64);
-            bytes.extend_from_slice(name);
-            let format = match value.format {
-                Serializer::Json => 0,
-                Serializer::Postcard => 1,
-            };
-            put_number(&mut bytes, (value.bytes.len() as u64) << 2 | format);
-            bytes.extend_from_slice(value.bytes);
-        }
+        let entries = bytes.len();
+        let mut writer = Writer(bytes);
+        write(&mut writer);
+        let mut bytes = writer.0;
         bytes.extend(crc32(&[&bytes]).to_le_bytes());
+        let bytes = RecordBody::own(bytes);
         Self {
             head,
-            bytes: bytes.into(),
-            entries: start,
+            bytes,
+            entries,
         }
     }
 
-    pub(crate) fn bytes(&self) -> &Arc<[u8]> {
+    pub(crate) fn bytes(&self) -> &RecordBody {
         &self.bytes
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Value> {
-        let mut reader = self.reader();
-        while let Some((here, format, range)) = reader.entry().ok().flatten() {
-            // The names are in order, so a look stops where the name would stand.
-            if here >= name.as_bytes() {
-                return (here == name.as_bytes()).then(|| Value::part(format, &self.bytes, range));
-            }
-        }
-        None
+        let (_, found) = self.walk().up_to(name.as_bytes());
+        found.map(|(format, range)| Value::part(format, self.bytes.shared(), range))
     }
 
     /// The entries by ascending name, which is UTF-8.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], Raw<'_>)> {
-        let mut reader = self.reader();
-        // `decode` has walked over them once without an error.
-        std::iter::from_fn(move || reader.entry().ok().flatten()).map(|(name, format, range)| {
-            let bytes = self.bytes.get(range).unwrap_or_default();
-            (name, Raw { format, bytes })
-        })
+        let Walk(mut reader) = self.walk();
+        std::iter::from_fn(move || reader.entry().ok().flatten())
+            .map(|(name, format, range)| (name, self.raw(format, range)))
     }
 
-    fn reader(&self) -> Reader<'_> {
+    pub(crate) fn raw(&self, format: Serializer, range: Range<usize>) -> Raw<'_> {
+        let bytes = self.bytes.get(range).unwrap_or_default();
+        Raw { format, bytes }
+    }
+
+    pub(crate) fn walk(&self) -> Walk<'_> {
         let end = self.bytes.len().saturating_sub(CHECKSUM);
-        Reader {
+        Walk(Reader {
             bytes: self.bytes.get(..end).unwrap_or_default(),
             at: self.entries,
+        })
+    }
+}
+
+/// Adds entries to a body, by ascending name.
+pub(crate) struct Writer(Vec<u8>);
+
+impl Writer {
+    pub(crate) fn entry(&mut self, name: &[u8], value: Raw<'_>) {
+        put_number(&mut self.0, name.len() as u64);
+        self.0.extend_from_slice(name);
+        let format = match value.format {
+            Serializer::Json => 0,
+            Serializer::Postcard => 1,
+        };
+        put_number(&mut self.0, (value.bytes.len() as u64) << 2 | format);
+        self.0.extend_from_slice(value.bytes);
+    }
+
+    /// Entries as they stand in another body.
+    pub(crate) fn run(&mut self, entries: &[u8]) {
+        self.0.extend_from_slice(entries);
+    }
+}
+
+/// A way through the entries of a body from name to name, which are asked for in ascending order.
+pub(crate) struct Walk<'a>(Reader<'a>);
+
+impl<'a> Walk<'a> {
+    /// Walks up to `name` and over it if it is there: the entries before it, and its format and place.
+    pub(crate) fn up_to(&mut self, name: &[u8]) -> (&'a [u8], Option<(Serializer, Range<usize>)>) {
+        let Self(reader) = self;
+        let from = reader.at;
+        loop {
+            let here = reader.at;
+            let before = || reader.bytes.get(from..here).unwrap_or_default();
+            // All entries were read once without an error.
+            match reader.entry().ok().flatten() {
+                Some((found, ..)) if found < name => {}
+                Some((found, format, range)) if found == name => {
+                    return (before(), Some((format, range)));
+                }
+                _ => {
+                    reader.at = here;
+                    return (before(), None);
+                }
+            }
         }
+    }
+
+    /// The entries that are left.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.0.bytes.get(self.0.at..).unwrap_or_default()
     }
 }
 
@@ -220,9 +255,24 @@ struct Reader<'a> {
     at: usize,
 }
 
-type Entry<'a> = (&'a [u8], Serializer, std::ops::Range<usize>);
+type Entry<'a> = (&'a [u8], Serializer, Range<usize>);
 
 impl<'a> Reader<'a> {
+    /// Reads all entries that are left.
+    fn check_entries(&mut self) -> Result<(), &'static str> {
+        let mut previous = None;
+        while let Some((name, ..)) = self.entry()? {
+            if previous.is_some_and(|previous| previous >= name) {
+                return Err("its names are out of order");
+            }
+            if str::from_utf8(name).is_err() {
+                return Err("a name is not UTF-8");
+            }
+            previous = Some(name);
+        }
+        Ok(())
+    }
+
     fn entry(&mut self) -> Result<Option<Entry<'a>>, &'static str> {
         if self.at == self.bytes.len() {
             return Ok(None);
@@ -271,7 +321,7 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
-    fn slice(&mut self, length: u64) -> Result<std::ops::Range<usize>, &'static str> {
+    fn slice(&mut self, length: u64) -> Result<Range<usize>, &'static str> {
         let end = usize::try_from(length)
             .ok()
             .and_then(|length| self.at.checked_add(length));

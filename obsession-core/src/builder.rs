@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::events::Listener;
 use crate::id::TokenHasher;
-use crate::manager::{FOREVER, Shared};
+use crate::manager::Shared;
 use crate::turns::Turns;
+use crate::until::FOREVER;
 use crate::watchers::Watchers;
 use crate::{
     Clock, Events, Lifetime, Serializer, SessionIndex, SessionManager, SessionStore, SystemClock,

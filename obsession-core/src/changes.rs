@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use crate::body::Body;
+use crate::body::{Body, Walk, Writer};
 use crate::live::Live;
 use crate::serializer::{Raw, Value};
 use crate::{Error, Lifetime};
@@ -215,12 +215,27 @@ impl View {
             return !self.entries(Some(base)).eq(base.entries());
         }
         // Both are in order, so one walk finds them all.
-        let mut old = base.entries().peekable();
+        let mut old = base.walk();
         self.entries.iter().any(|(name, value)| {
-            while old.next_if(|(here, _)| *here < name.as_bytes()).is_some() {}
-            let found = old.next_if(|(here, _)| *here == name.as_bytes());
-            found.map(|(_, value)| value) != value.as_ref().map(Value::raw)
+            let (_, found) = old.up_to(name.as_bytes());
+            let found = found.map(|(format, range)| base.raw(format, range));
+            found != value.as_ref().map(Value::raw)
         })
+    }
+
+    /// Writes all entries. What has not changed is copied as it stands.
+    pub(crate) fn write(&self, base: Option<&Body>, writer: &mut Writer) {
+        let mut old = base.filter(|_| !self.cleared).map(Body::walk);
+        for (name, value) in &self.entries {
+            if let Some(old) = &mut old {
+                let (before, _) = old.up_to(name.as_bytes());
+                writer.run(before);
+            }
+            if let Some(value) = value {
+                writer.entry(name.as_bytes(), value.raw());
+            }
+        }
+        writer.run(old.map_or(&[], Walk::rest));
     }
 
     /// Whether it changes who may use the session or for how long, which only the holder of the

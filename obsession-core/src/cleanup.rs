@@ -6,10 +6,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::events::Listener;
 use crate::manager::{LATE_STORE, bounded};
+use crate::until::Until;
 use crate::{Event, Revision, SessionStore, StoreError};
 
 /// A batch that takes longer is given up, so that a store that never answers stops nobody from
@@ -101,7 +100,7 @@ impl Cleanup {
             loop {
                 let batch = self.store.delete_expired(self.batch);
                 let late = StoreError::unknown(LATE_STORE);
-                match bounded(Instant::now() + BATCH_DEADLINE, batch, late).await {
+                match bounded(&Until::within(BATCH_DEADLINE), batch, late).await {
                     Ok(batch) => {
                         removed += batch;
                         self.tell(batch);

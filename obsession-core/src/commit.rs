@@ -15,6 +15,7 @@ use crate::live::Live;
 use crate::manager::LATE_STORE;
 use crate::session::Session;
 use crate::state::{Absent, Base, State};
+use crate::until::Until;
 use crate::{
     Create, Delete, DropReason, Effect, EndReason, Error, Presented, Revision, SessionKey,
     StoreCall, StoreError, Update,
@@ -45,21 +46,23 @@ impl Session {
         }
         let looked = async {
             let work = self.work().await?;
-            self.look_locked(work.until).await
+            self.look_locked(&work.until).await
         };
         self.noted(looked.await)
     }
 
-    async fn look_locked(&self, until: Instant) -> Result<(), Error> {
-        if matches!(self.state().base, Base::Deleting(_)) {
+    async fn look_locked(&self, until: &Until) -> Result<(), Error> {
+        let deleting = match self.state().base {
+            Base::Deleting(_) => true,
+            Base::Unknown => false,
+            _ => return Ok(()),
+        };
+        if deleting {
             return self.delete_locked(until).await;
-        }
-        if !matches!(self.state().base, Base::Unknown) {
-            return Ok(());
         }
         let shared = &self.0.manager.shared;
         let presented = self.0.source.presented();
-        self.state().presented = !matches!(presented, Presented::Nothing);
+        let presents = !matches!(presented, Presented::Nothing);
         let mut others = Vec::new().into_iter();
         match presented {
             Presented::Malformed => shared.events.tell(|| Event::Malformed),
@@ -78,7 +81,9 @@ impl Session {
             }
         };
         let Some(mut id) = first else {
-            return self.state().loaded(Base::Absent(Absent::NoId));
+            let mut state = self.state();
+            state.presented = presents;
+            return state.loaded(Base::Absent(Absent::NoId));
         };
         let mut base = shared.load(&id, until).await?;
         for other in others {
@@ -100,6 +105,7 @@ impl Session {
         }
         tracing::debug!(key = %id.key(), found, "session loaded");
         state.activity.loaded = true;
+        state.presented = presents;
         state.id = found.then_some(id);
         state.loaded(base)
     }
@@ -120,7 +126,7 @@ impl Session {
             return Err(Error::Closed);
         }
         let pushes = self.state().pushes;
-        let saved = self.write_locked(false, work.until).await;
+        let saved = self.write_locked(false, &work.until).await;
         let mut state = self.state();
         if saved.is_ok() && before.any && state.drops != before.drops {
             // What this call was to save was dropped while it waited for another one.
@@ -147,13 +153,13 @@ impl Session {
         }
         let deleted = async {
             let work = self.work().await?;
-            self.look_locked(work.until).await?;
-            self.delete_locked(work.until).await
+            self.look_locked(&work.until).await?;
+            self.delete_locked(&work.until).await
         };
         self.noted(deleted.await)
     }
 
-    pub(crate) async fn write_locked(&self, renew: bool, until: Instant) -> Result<(), Error> {
+    pub(crate) async fn write_locked(&self, renew: bool, until: &Until) -> Result<(), Error> {
         let shared = &self.0.manager.shared;
         if !self.state().log.is_empty() {
             self.look_locked(until).await?;
@@ -210,7 +216,7 @@ impl Session {
                 Err(error) => {
                     let error = self.state().attempt_failed(error);
                     let again = error.effect() == Effect::Unknown && !retried;
-                    if !again || Instant::now() >= until {
+                    if !again || Instant::now() >= until.instant() {
                         return Err(error.into());
                     }
                     retried = true;
@@ -219,15 +225,10 @@ impl Session {
         }
     }
 
-    async fn send(&self, attempt: &Attempt, until: Instant) -> Result<Answer, StoreError> {
+    async fn send(&self, attempt: &Attempt, until: &Until) -> Result<Answer, StoreError> {
         let shared = &self.0.manager.shared;
         let store = shared.store();
         let record = &attempt.live.record;
-        // Until the answer is there, the fate of this attempt is unknown: this future may be
-        // dropped at the await.
-        if let Some(attempt) = &mut self.state().attempt {
-            attempt.uncertain = true;
-        }
         let late = StoreError::unknown(LATE_STORE);
         let answer = match attempt.expected {
             None => shared
@@ -299,7 +300,7 @@ impl Session {
         }
     }
 
-    pub(crate) async fn delete_locked(&self, until: Instant) -> Result<(), Error> {
+    pub(crate) async fn delete_locked(&self, until: &Until) -> Result<(), Error> {
         let (key, before) = {
             let mut state = self.state();
             let live = match (&state.base, &state.attempt) {

@@ -1,4 +1,6 @@
-//! CRC-32 as in ISO 3309 and IEEE 802.3 (reflected polynomial `EDB88320`), eight bytes a step.
+//! CRC-32 as in ISO 3309 and IEEE 802.3 (reflected polynomial `EDB88320`), sixteen bytes a step.
+
+const STEP: usize = 16;
 
 /// The checksum of the parts, one after the other.
 pub(crate) fn crc32(parts: &[&[u8]]) -> u32 {
@@ -6,14 +8,13 @@ pub(crate) fn crc32(parts: &[&[u8]]) -> u32 {
 }
 
 fn update(mut crc: u32, bytes: &[u8]) -> u32 {
-    let (steps, rest) = bytes.as_chunks::<8>();
-    for [a, b, c, d, e, f, g, h] in steps {
-        let low = crc ^ u32::from_le_bytes([*a, *b, *c, *d]);
-        let [a, b, c, d] = low.to_le_bytes();
-        crc = [a, b, c, d, *e, *f, *g, *h]
-            .into_iter()
-            .zip(TABLES.iter().rev())
-            .fold(0, |crc, (byte, table)| crc ^ table[usize::from(byte)]);
+    let (steps, rest) = bytes.as_chunks::<STEP>();
+    for step in steps {
+        let (words, _) = step.as_chunks::<8>();
+        let [first, second] = words else { continue };
+        // The second word does not wait for the checksum so far.
+        let second = word(u64::from_le_bytes(*second), 0);
+        crc = word(u64::from_le_bytes(*first) ^ u64::from(crc), 8) ^ second;
     }
     rest.iter().fold(crc, |crc, byte| {
         let [low, ..] = crc.to_le_bytes();
@@ -21,9 +22,24 @@ fn update(mut crc: u32, bytes: &[u8]) -> u32 {
     })
 }
 
+/// What eight bytes do to the checksum after `more` bytes.
+#[inline]
+fn word(word: u64, more: usize) -> u32 {
+    let [a, b, c, d, e, f, g, h] = word.to_le_bytes().map(usize::from);
+    let table = |n: usize| &TABLES[more + n];
+    table(7)[a]
+        ^ table(6)[b]
+        ^ table(5)[c]
+        ^ table(4)[d]
+        ^ table(3)[e]
+        ^ table(2)[f]
+        ^ table(1)[g]
+        ^ table(0)[h]
+}
+
 /// `TABLES[n][b]` is what byte `b` does to the checksum after `n` more bytes.
-static TABLES: [[u32; 256]; 8] = {
-    let mut tables = [[0; 256]; 8];
+static TABLES: [[u32; 256]; STEP] = {
+    let mut tables = [[0; 256]; STEP];
     let mut byte = 0;
     while byte < 256 {
         #[allow(clippy::cast_possible_truncation, reason = "the index is below 256")]
@@ -41,7 +57,7 @@ static TABLES: [[u32; 256]; 8] = {
         byte += 1;
     }
     let mut n = 1;
-    while n < 8 {
+    while n < STEP {
         let mut byte = 0;
         while byte < 256 {
             let before: u32 = tables[n - 1][byte];

@@ -1,9 +1,8 @@
 //! The end of a request: what is still to be written, and what the client is to be told.
 
-use tokio::time::Instant;
-
 use crate::session::Session;
-use crate::state::{Absent, Base};
+use crate::state::{Absent, Base, State};
+use crate::until::Until;
 use crate::{ClientAction, DropReason, Effect, Error, Presented, Touch};
 
 impl Session {
@@ -72,18 +71,16 @@ impl Session {
                 }
             }
             state.forget_unsent();
+            Some(self.outcome(&mut state))
         }
-        Some(self.outcome())
     }
 
     /// What to tell the client. After the head nothing can be told any more.
-    fn outcome(&self) -> ClientAction {
-        let state = self.state();
+    fn outcome(&self, state: &mut State) -> ClientAction {
         if state.closed && state.head_sent {
             return ClientAction::Keep;
         }
-        drop(state);
-        self.acknowledged()
+        self.news(state)
     }
 
     /// For transports: closes the session, saves or drops what is pending, moves the deadline if
@@ -138,7 +135,10 @@ impl Session {
     /// For transports: what to tell the client about all that the store has acknowledged so far,
     /// also where [`finish`](Self::finish) failed: a token that an earlier save has replaced is dead.
     pub fn acknowledged(&self) -> ClientAction {
-        let mut state = self.state();
+        self.news(&mut self.state())
+    }
+
+    fn news(&self, state: &mut State) -> ClientAction {
         let action = state.client_action(&self.0.manager.shared, self.0.source.max_age());
         state.activity.client_told = action != ClientAction::Keep;
         match &action {
@@ -155,11 +155,15 @@ impl Session {
 
     async fn finish_pending(&self, keep: bool) -> Result<ClientAction, Error> {
         let work = self.work().await?;
-        let until = work.until;
-        if !keep {
-            self.state().forget_unsent();
-        }
-        if matches!(self.state().base, Base::Deleting(_)) {
+        let until = &work.until;
+        let deleting = {
+            let mut state = self.state();
+            if !keep {
+                state.forget_unsent();
+            }
+            state.is_deleting()
+        };
+        if deleting {
             self.delete_locked(until).await?;
         }
         let changed = {
@@ -186,11 +190,11 @@ impl Session {
                 "session not renewed"
             );
         }
-        Ok(self.outcome())
+        Ok(self.outcome(&mut self.state()))
     }
 
     /// Moves the deadline of a session that was looked at, if that is due.
-    async fn touch_locked(&self, until: Instant) -> Result<(), Error> {
+    async fn touch_locked(&self, until: &Until) -> Result<(), Error> {
         let shared = &self.0.manager.shared;
         let due = {
             let state = self.state();

@@ -13,6 +13,15 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-";
+static IS_SYMBOL: [bool; 256] = {
+    let mut is = [false; 256];
+    let mut n = 0;
+    while n < ALPHABET.len() {
+        is[ALPHABET[n] as usize] = true;
+        n += 1;
+    }
+    is
+};
 const KEY_LEN: usize = 16;
 const SECRET_LEN: usize = 24;
 const TOKEN_LEN: usize = KEY_LEN + SECRET_LEN;
@@ -240,9 +249,7 @@ fn fill_symbols(symbols: &mut [u8], random: Random) -> Result<(), getrandom::Err
 }
 
 fn symbols_only(bytes: &[u8]) -> bool {
-    bytes
-        .iter()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+    bytes.iter().all(|b| IS_SYMBOL[usize::from(*b)])
 }
 
 /// `bytes` are symbols of the alphabet, checked where they came in.

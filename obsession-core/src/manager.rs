@@ -19,6 +19,7 @@ use crate::session::Session;
 use crate::source::{Fixed, IdSource};
 use crate::state::{Absent, Base};
 use crate::turns::Turns;
+use crate::until::Until;
 use crate::watchers::Watchers;
 use crate::{
     Cleanup, Clock, EndReason, Error, Event, Lifetime, Presented, Record, Revision, Serializer,
@@ -26,8 +27,6 @@ use crate::{
     Timestamp, Touch,
 };
 
-/// Longer than anybody waits, and short enough to be added to every instant.
-pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How long after its replacement an old token is taken for a request that was under way.
 const LATE: Duration = Duration::from_secs(60);
 
@@ -140,10 +139,9 @@ impl SessionManager {
         limit: usize,
     ) -> Result<Vec<SessionInfo>, Error> {
         let records = self.index()?.list(subject, after, limit);
+        let until = self.until();
         let late = StoreError::not_applied(LATE_STORE);
-        let records = self
-            .shared
-            .call(StoreCall::List, self.until(), records, late);
+        let records = self.shared.call(StoreCall::List, &until, records, late);
         let records = records.await?;
         Ok(records
             .iter()
@@ -160,7 +158,7 @@ impl SessionManager {
         let until = self.until();
         let found = self.shared.store().load(key);
         let late = StoreError::not_applied(LATE_STORE);
-        let found = self.shared.call(StoreCall::Load, until, found, late);
+        let found = self.shared.call(StoreCall::Load, &until, found, late);
         let Some(record) = found.await? else {
             return Ok(false);
         };
@@ -170,7 +168,7 @@ impl SessionManager {
         }
         let deleted = self.shared.store().delete(key);
         let late = StoreError::unknown(LATE_STORE);
-        let deleted = self.shared.call(StoreCall::Delete, until, deleted, late);
+        let deleted = self.shared.call(StoreCall::Delete, &until, deleted, late);
         let deleted = deleted.await? == crate::Delete::Deleted;
         if deleted {
             tracing::info!(%key, "session ended from another one");
@@ -194,10 +192,11 @@ impl SessionManager {
         except: Option<&SessionKey>,
     ) -> Result<usize, Error> {
         let ended = self.index()?.delete_subject(subject, except);
+        let until = self.until();
         let late = StoreError::unknown(LATE_STORE);
         let ended = self
             .shared
-            .call(StoreCall::DeleteSubject, self.until(), ended, late);
+            .call(StoreCall::DeleteSubject, &until, ended, late);
         let count = ended.await?;
         self.shared.watchers.ring_all(subject);
         tracing::info!(count, "sessions of a subject ended");
@@ -214,7 +213,7 @@ impl SessionManager {
         Cleanup::new(Arc::clone(&self.shared.store), self.shared.events.clone())
     }
 
-    fn until(&self) -> Instant {
+    fn until(&self) -> Until {
         self.shared.until()
     }
 
@@ -230,16 +229,12 @@ impl Shared {
     }
 
     /// When store calls that start now must have ended.
-    pub(crate) fn until(&self) -> Instant {
-        self.until_from(Instant::now())
-    }
-
-    pub(crate) fn until_from(&self, now: Instant) -> Instant {
-        now + self.deadline.min(FOREVER)
+    pub(crate) fn until(&self) -> Until {
+        Until::within(self.deadline)
     }
 
     /// Finds what `id` gives the right to.
-    pub(crate) async fn load(&self, id: &SessionId, until: Instant) -> Result<Base, Error> {
+    pub(crate) async fn load(&self, id: &SessionId, until: &Until) -> Result<Base, Error> {
         let key = id.key();
         let loading = self.store().load(&key);
         let late = StoreError::not_applied(LATE_STORE);
@@ -309,7 +304,7 @@ impl Shared {
         key: &SessionKey,
         expected: Revision,
         deadline: Timestamp,
-        until: Instant,
+        until: &Until,
     ) -> Result<Touch, StoreError> {
         let touching = self.store().touch(key, expected, deadline);
         let late = StoreError::unknown(LATE_STORE);
@@ -320,7 +315,7 @@ impl Shared {
     pub(crate) async fn call<T>(
         &self,
         call: StoreCall,
-        until: Instant,
+        until: &Until,
         answer: Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + '_>>,
         late: StoreError,
     ) -> Result<T, StoreError> {
@@ -350,7 +345,7 @@ pub(crate) const LATE_STORE: &str = "the store did not answer in time";
 
 /// Awaits a call of the store, at most `until`; then the answer is `late`.
 pub(crate) async fn bounded<T>(
-    until: Instant,
+    until: &Until,
     mut call: Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + '_>>,
     late: StoreError,
 ) -> Result<T, StoreError> {
@@ -363,9 +358,9 @@ pub(crate) async fn bounded<T>(
 
 /// Awaits `what`, at most `until`; nothing if that was not enough. Without a tokio runtime, which
 /// only a store without I/O can do without, there is no timer, and it takes as long as it takes.
-pub(crate) async fn within<T>(until: Instant, what: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(until: &Until, what: impl Future<Output = T>) -> Option<T> {
     match Handle::try_current() {
-        Ok(_) => timeout_at(until, what).await.ok(),
+        Ok(_) => timeout_at(until.instant(), what).await.ok(),
         Err(_) => Some(what.await),
     }
 }

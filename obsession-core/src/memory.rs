@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
+use crate::key_map::KeyMap;
 use crate::{
     Bell, Clock, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey,
     SessionStore, StoreError, SystemClock, Timestamp, Touch, Update, lock,
@@ -60,7 +61,7 @@ struct Shared {
 #[derive(Default)]
 #[repr(align(128))]
 struct Shard {
-    records: HashMap<SessionKey, Record>,
+    records: KeyMap<Record>,
     deadlines: BTreeSet<(Timestamp, SessionKey)>,
 }
 
@@ -119,11 +120,8 @@ impl SessionStore for MemoryStore {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
         let now = self.shared.clock.now();
         let shard = self.shared.shard(key);
-        Ok(shard
-            .records
-            .get(key)
-            .filter(|record| record.is_live(now))
-            .cloned())
+        let found = shard.records.get(key);
+        Ok(found.filter(|record| record.is_live(now)).cloned())
     }
 
     async fn create(&self, record: &Record) -> Result<Create, StoreError> {
@@ -133,14 +131,15 @@ impl SessionStore for MemoryStore {
     async fn update(&self, expected: Revision, record: &Record) -> Result<Update, StoreError> {
         let now = self.shared.clock.now();
         let mut shard = self.shared.shard(&record.key);
-        match shard
-            .records
-            .get(&record.key)
-            .filter(|old| old.is_live(now))
-        {
+        let old = shard.records.get_mut(&record.key);
+        match old.filter(|old| old.is_live(now)) {
             None => Ok(Update::Gone),
             Some(old) if old.revision == record.revision => Ok(Update::Updated),
             Some(old) if old.revision != expected => Ok(Update::Conflict(old.clone())),
+            Some(old) if old.expires_at == record.expires_at && old.subject == record.subject => {
+                *old = record.clone();
+                Ok(Update::Updated)
+            }
             Some(_) => {
                 self.shared.put(&mut shard, record.clone());
                 Ok(Update::Updated)

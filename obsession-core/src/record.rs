@@ -1,6 +1,7 @@
 //! What a store keeps: one record a session.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use crate::{SessionKey, Timestamp};
 /// One session as a store sees it: one row, whose body is opaque.
 ///
 /// Cloning is cheap: the body and the subject are shared.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Record {
     /// The primary key, for the session's whole life.
     pub key: SessionKey,
@@ -22,8 +23,8 @@ pub struct Record {
     pub created_at: Timestamp,
     /// The record is live before this instant and absent at and after it.
     pub expires_at: Timestamp,
-    /// Bytes that core wrote and only core reads.
-    pub body: Arc<[u8]>,
+    /// What core wrote and only core reads.
+    pub body: RecordBody,
 }
 
 impl Record {
@@ -37,17 +38,86 @@ impl Record {
     }
 }
 
-/// The body holds what the application stored and the hash of the secret, so only its length shows.
-impl fmt::Debug for Record {
+/// The bytes of a record that core writes and only core reads.
+///
+/// A store keeps them as they are; they dereference to a slice, and are made of one with `From`.
+/// Cloning is cheap: the bytes are shared.
+#[derive(Clone, Default)]
+pub struct RecordBody {
+    bytes: Arc<[u8]>,
+    /// Core made them in this process and nobody has had a chance to change them, so there is nothing
+    /// that a checksum could find. This is lost where a store makes a body of bytes.
+    own: bool,
+}
+
+impl RecordBody {
+    /// What core has just written.
+    pub(crate) fn own(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes: bytes.into(),
+            own: true,
+        }
+    }
+
+    pub(crate) fn is_own(&self) -> bool {
+        self.own
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<[u8]> {
+        &self.bytes
+    }
+}
+
+impl Deref for RecordBody {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl PartialEq for RecordBody {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for RecordBody {}
+
+impl From<Arc<[u8]>> for RecordBody {
+    fn from(bytes: Arc<[u8]>) -> Self {
+        Self { bytes, own: false }
+    }
+}
+
+impl From<Vec<u8>> for RecordBody {
+    fn from(bytes: Vec<u8>) -> Self {
+        Arc::<[u8]>::from(bytes).into()
+    }
+}
+
+impl From<&[u8]> for RecordBody {
+    fn from(bytes: &[u8]) -> Self {
+        Arc::<[u8]>::from(bytes).into()
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for RecordBody {
+    fn from(bytes: &[u8; N]) -> Self {
+        bytes[..].into()
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for RecordBody {
+    fn from(bytes: [u8; N]) -> Self {
+        bytes[..].into()
+    }
+}
+
+/// They hold what the application stored and the hash of the secret, so only their length shows.
+impl fmt::Debug for RecordBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record")
-            .field("key", &self.key)
-            .field("revision", &self.revision)
-            .field("subject", &self.subject)
-            .field("created_at", &self.created_at)
-            .field("expires_at", &self.expires_at)
-            .field("body", &format_args!("{} bytes", self.body.len()))
-            .finish()
+        write!(f, "{} bytes", self.len())
     }
 }
 

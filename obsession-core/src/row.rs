@@ -79,7 +79,7 @@ impl Record {
             subject,
             created_at: Timestamp::from_millis(u64::from_le_bytes(*created_at)),
             expires_at: Timestamp::from_millis(u64::from_le_bytes(*expires_at)),
-            body: Arc::from(body),
+            body: body.into(),
         })
     }
 }
@@ -107,7 +107,7 @@ mod tests {
             subject: Some(Arc::from("zoë")),
             created_at: Timestamp::from_millis(1_000),
             expires_at: Timestamp::from_millis(2_000),
-            body: Arc::from(&b"body"[..]),
+            body: b"body".into(),
         }
     }
 

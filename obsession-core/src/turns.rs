@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Mutex as Queue, OwnedMutexGuard};
-use tokio::time::Instant;
 
 use crate::manager::within;
+use crate::until::Until;
 use crate::{SessionKey, lock};
 
 /// A queue for each session that somebody has lost a swap on. As long as nobody has, a write reads one
@@ -47,7 +47,7 @@ impl Turns {
     pub(crate) async fn behind(
         &self,
         key: impl FnOnce() -> Option<SessionKey>,
-        until: Instant,
+        until: &Until,
     ) -> Option<Turn<'_>> {
         if self.waiting.load(Ordering::Acquire) == 0 {
             return None;
@@ -57,7 +57,7 @@ impl Turns {
     }
 
     /// Waits for a turn, after a lost swap.
-    pub(crate) async fn lost(&self, key: SessionKey, until: Instant) -> Option<Turn<'_>> {
+    pub(crate) async fn lost(&self, key: SessionKey, until: &Until) -> Option<Turn<'_>> {
         let place = self.join(key, true)?;
         Some(place.turn(until).await)
     }
@@ -81,7 +81,7 @@ impl Turns {
 }
 
 impl<'a> Place<'a> {
-    async fn turn(self, until: Instant) -> Turn<'a> {
+    async fn turn(self, until: &Until) -> Turn<'a> {
         let turn = within(until, Arc::clone(&self.queue).lock_owned()).await;
         Turn {
             _turn: turn,
@@ -117,6 +117,8 @@ mod tests {
 
     use std::time::Duration;
 
+    use tokio::time::Instant;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -124,20 +126,20 @@ mod tests {
         let turns = Turns::default();
         let key = |n: &str| n.repeat(SessionKey::LEN).parse().unwrap();
         let (key, other): (SessionKey, SessionKey) = (key("a"), key("b"));
-        let soon = || Instant::now() + Duration::from_secs(1);
-        assert!(turns.behind(|| Some(key), soon()).await.is_none());
+        let soon = || Until::within(Duration::from_secs(1));
+        assert!(turns.behind(|| Some(key), &soon()).await.is_none());
 
         let begun = Instant::now();
-        let first = turns.lost(key, soon()).await.unwrap();
-        assert!(turns.behind(|| Some(other), soon()).await.is_none());
+        let first = turns.lost(key, &soon()).await.unwrap();
+        assert!(turns.behind(|| Some(other), &soon()).await.is_none());
         // One gives up, one is dropped while it waits, one gets its turn.
-        let late = turns.behind(|| Some(key), soon()).await.unwrap();
+        let late = turns.behind(|| Some(key), &soon()).await.unwrap();
         assert_eq!(begun.elapsed(), Duration::from_secs(1));
         let at_once = Duration::ZERO;
-        let dropped = tokio::time::timeout(at_once, turns.lost(key, soon())).await;
+        let dropped = tokio::time::timeout(at_once, turns.lost(key, &soon())).await;
         assert!(dropped.is_err());
         drop((first, late));
-        let next = turns.lost(key, soon()).await.unwrap();
+        let next = turns.lost(key, &soon()).await.unwrap();
         assert_eq!(begun.elapsed(), Duration::from_secs(1), "at once");
         drop(next);
         assert_eq!(turns.waiting.load(Ordering::Acquire), 0);

@@ -185,7 +185,7 @@ impl Shared {
     /// Has the store ring, if it does, and if it can say so in time.
     async fn bell(&self, key: &SessionKey) -> Bell {
         let late = StoreError::not_applied(LATE_STORE);
-        match bounded(self.until(), self.store().watch(key), late).await {
+        match bounded(&self.until(), self.store().watch(key), late).await {
             Ok(bell) => bell,
             Err(error) => {
                 tracing::debug!(%key, %error, "a watch goes on without being told by the store");
@@ -240,7 +240,8 @@ impl Shared {
         let key = watched.key;
         let loading = self.store().load(&key);
         let late = StoreError::not_applied(LATE_STORE);
-        let found = self.call(StoreCall::Load, self.until(), loading, late);
+        let until = self.until();
+        let found = self.call(StoreCall::Load, &until, loading, late);
         let found = match found.await {
             Ok(found) => found,
             Err(error) => {

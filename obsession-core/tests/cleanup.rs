@@ -92,7 +92,7 @@ fn record(n: usize) -> Record {
         subject: None,
         created_at: NOW,
         expires_at: Timestamp::MAX,
-        body: Arc::from([]),
+        body: [].into(),
     }
 }
 

@@ -27,14 +27,14 @@ fn record(key: &str) -> Record {
         subject: Some(Arc::from("zoë")),
         created_at: NOW,
         expires_at: LATER,
-        body: Arc::from(&b"what was written"[..]),
+        body: b"what was written".into(),
     }
 }
 
 fn rewritten(record: &Record) -> Record {
     Record {
         revision: Revision::fresh().unwrap(),
-        body: Arc::from(&b"newer"[..]),
+        body: b"newer".into(),
         ..record.clone()
     }
 }

@@ -21,7 +21,7 @@ fn record(n: usize, lifetime: u64) -> Record {
         subject: Some(Arc::from("zoë")),
         created_at: NOW,
         expires_at: NOW.saturating_add(Duration::from_secs(lifetime)),
-        body: Arc::from(&b"body"[..]),
+        body: b"body".into(),
     }
 }
 

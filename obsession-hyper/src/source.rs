@@ -65,6 +65,12 @@ impl RequestSource {
             return;
         };
         first.set_sensitive(true);
+        let value = first.clone();
+        if headers.len() == headers.keys_len() && self.first.is_none() {
+            // No name has two lines.
+            self.first = Some(Line { place, value });
+            return;
+        }
         let mut lines = 0;
         for value in headers.get_all(name).iter().cloned() {
             let unread = Line { place, value };

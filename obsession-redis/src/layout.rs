@@ -237,7 +237,7 @@ mod tests {
             subject: Some(Arc::from("zoë")),
             created_at: Timestamp::from_millis(1_000),
             expires_at: Timestamp::from_millis(2_000),
-            body: Arc::from(&b"body"[..]),
+            body: b"body".into(),
         }
     }
 

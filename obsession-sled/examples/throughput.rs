@@ -126,6 +126,6 @@ fn record(n: u64) -> Record {
         subject: None,
         created_at: Timestamp::from_millis(0),
         expires_at: Timestamp::from_millis(4_000_000_000_000 + n),
-        body: Arc::from([7; BODY]),
+        body: [7; BODY].into(),
     }
 }

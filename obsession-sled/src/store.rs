@@ -326,7 +326,7 @@ mod tests {
             subject: None,
             created_at: Timestamp::from_millis(0),
             expires_at: Timestamp::MAX,
-            body: Arc::from(&b"body"[..]),
+            body: b"body".into(),
         }
     }
 

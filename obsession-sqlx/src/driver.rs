@@ -55,7 +55,7 @@ where
     i64: Decode<'r, DB> + Type<DB>,
 {
     let body: &[u8] = row.try_get(5)?;
-    seen_with::<DB>(row, key::<DB>(row)?, row.try_get(2)?, Arc::from(body))
+    seen_with::<DB>(row, key::<DB>(row)?, row.try_get(2)?, body)
 }
 
 /// The same for a database whose texts or bytes are read in a way of its own.
@@ -63,7 +63,7 @@ pub(crate) fn seen_with<'r, DB>(
     row: &'r DB::Row,
     key: SessionKey,
     subject: Option<&str>,
-    body: Arc<[u8]>,
+    body: &[u8],
 ) -> Result<Seen, sqlx::Error>
 where
     DB: Database,
@@ -79,7 +79,7 @@ where
             subject: subject.map(Arc::from),
             created_at,
             expires_at,
-            body,
+            body: body.into(),
         }),
         _ => Err(Damaged),
     };

@@ -34,7 +34,7 @@ fn record(key: &str) -> Record {
         subject: Some(Arc::from("zoë")),
         created_at: Timestamp::default(),
         expires_at: DEADLINE,
-        body: Arc::from(&b"body"[..]),
+        body: b"body".into(),
     }
 }
 

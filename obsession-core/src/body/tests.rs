@@ -55,10 +55,12 @@ fn head(lifetime: Option<Lifetime>) -> Head {
 }
 
 fn encode(head: Head, entries: &BTreeMap<String, Value>) -> Vec<u8> {
-    let entries = entries
-        .iter()
-        .map(|(name, value)| (name.as_bytes(), value.raw()));
-    let body = Body::encode(&KEY.parse().unwrap(), CREATED_AT, head, entries, 0);
+    let write = |writer: &mut Writer| {
+        for (name, value) in entries {
+            writer.entry(name.as_bytes(), value.raw());
+        }
+    };
+    let body = Body::encode(&KEY.parse().unwrap(), CREATED_AT, head, 0, write);
     body.bytes().to_vec()
 }
 

@@ -244,7 +244,7 @@ pub async fn cancel_of_many_calls_never_gives_anothers_record<S: SessionStore>(a
     let mut records = Vec::new();
     for n in 0..ACTORS * 2 {
         let mut record = at.record();
-        record.body = own_body(&record.key, n * 100 + 1);
+        record.body = own_body(&record.key, n * 100 + 1).into();
         at.create(&record).await;
         records.push(record);
     }
@@ -295,7 +295,7 @@ async fn assert_its_own<S: SessionStore>(store: &S, record: &Record) -> Record {
 }
 
 /// A body that can be told from every other key's.
-fn own_body(key: &SessionKey, len: usize) -> Arc<[u8]> {
+fn own_body(key: &SessionKey, len: usize) -> Vec<u8> {
     key.as_bytes()
         .iter()
         .copied()

@@ -246,7 +246,7 @@ impl<S: SessionStore> Fixture<S> {
             subject: None,
             created_at: self.time.now(),
             expires_at: self.time.later(),
-            body: Arc::from(&b"body"[..]),
+            body: b"body".into(),
         }
     }
 
@@ -425,7 +425,7 @@ pub fn revision() -> Revision {
 pub fn rewritten(record: &Record, body: &[u8]) -> Record {
     Record {
         revision: revision(),
-        body: Arc::from(body),
+        body: body.into(),
         ..record.clone()
     }
 }

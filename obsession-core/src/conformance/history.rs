@@ -142,7 +142,7 @@ mod tests {
             subject: None,
             created_at: Timestamp::from_millis(0),
             expires_at: Timestamp::from_millis(1000),
-            body: Arc::from(&b""[..]),
+            body: b"".into(),
         }
     }
 

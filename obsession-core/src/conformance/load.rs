@@ -53,7 +53,7 @@ pub async fn load_keeps_keys_apart_that_differ_in_one_character<S: SessionStore>
         let key: SessionKey = key.parse().expect("a key");
         at.create(&Record {
             key,
-            body: Arc::from(key.as_bytes().as_slice()),
+            body: key.as_bytes().as_slice().into(),
             ..at.record()
         })
         .await;

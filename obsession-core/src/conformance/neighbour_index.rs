@@ -27,7 +27,7 @@ pub async fn neighbour_keeps_its_sessions_of_the_same_subject<S: SessionIndex>(a
         ..at.record()
     };
     let twin = Record {
-        body: Arc::from(&b"twin"[..]),
+        body: b"twin".into(),
         ..own.clone()
     };
     at.create(&own).await;

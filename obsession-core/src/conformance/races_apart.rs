@@ -17,7 +17,7 @@ pub async fn race_of_loads_and_updates_gives_whole_records<S: SessionStore>(at: 
         let number = next.revision.as_u64();
         Record {
             subject: Some(Arc::from(format!("{number:x}"))),
-            body: Arc::from(number.to_be_bytes()),
+            body: number.to_be_bytes().into(),
             ..next
         }
     };

@@ -84,7 +84,7 @@ fn record() -> Record {
         subject: Some(Arc::from("before")),
         created_at: NOW,
         expires_at: NOW.saturating_add(Duration::from_secs(60)),
-        body: Arc::from(&b"before"[..]),
+        body: b"before".into(),
     }
 }
 
@@ -93,7 +93,7 @@ fn rewritten(record: &Record) -> Record {
         revision: Revision::fresh().unwrap(),
         subject: Some(Arc::from("after")),
         expires_at: record.expires_at.saturating_add(Duration::from_secs(1)),
-        body: Arc::from(&b"after"[..]),
+        body: b"after".into(),
         ..record.clone()
     }
 }

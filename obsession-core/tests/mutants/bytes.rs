@@ -67,7 +67,7 @@ impl Change for TextOnlyBodies {
     const CAUGHT_BY: &'static str = "load_gives_back_every_byte";
 
     fn changed(mut record: Record, _now: Timestamp) -> Record {
-        record.body = Arc::from(String::from_utf8_lossy(&record.body).as_bytes());
+        record.body = String::from_utf8_lossy(&record.body).as_bytes().into();
         record
     }
 }
@@ -81,7 +81,7 @@ impl Change for CutsAt64KiB {
 
     fn changed(mut record: Record, _now: Timestamp) -> Record {
         let length = record.body.len().min(65_535);
-        record.body = Arc::from(&record.body[..length]);
+        record.body = record.body[..length].into();
         record
     }
 }
@@ -95,7 +95,7 @@ impl Change for CutsAMegabyte {
 
     fn changed(mut record: Record, _now: Timestamp) -> Record {
         let length = record.body.len().min(1 << 19);
-        record.body = Arc::from(&record.body[..length]);
+        record.body = record.body[..length].into();
         record
     }
 }
@@ -110,7 +110,7 @@ impl Change for PadsBodies {
     fn changed(mut record: Record, _now: Timestamp) -> Record {
         let mut body = record.body.to_vec();
         body.resize(body.len().max(16), 0);
-        record.body = Arc::from(body);
+        record.body = body.into();
         record
     }
 }
@@ -334,7 +334,7 @@ impl Bug for BodiesAreSharedByRevision {
         if answer == Update::Updated {
             for mut other in at.all_live()? {
                 if other.revision == expected {
-                    other.body = Arc::clone(&record.body);
+                    other.body = record.body.clone();
                     at.put(&other)?;
                 }
             }

@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 use obsession_core::{
-    Create, Delete, Record, Revision, SessionIndex, SessionKey, SessionStore, Timestamp, Touch,
-    Update,
+    Create, Delete, Record, RecordBody, Revision, SessionIndex, SessionKey, SessionStore,
+    Timestamp, Touch, Update,
 };
 
 use crate::bug::{Bug, Entry};
@@ -149,7 +149,7 @@ impl Held for DeleteIsNotFlushed {
 
 /// A long body is in a file of its own, which is not synced.
 #[derive(Debug, Default)]
-pub(crate) struct LargeBodiesAreNotFlushed(Mutex<HashMap<Revision, Arc<[u8]>>>);
+pub(crate) struct LargeBodiesAreNotFlushed(Mutex<HashMap<Revision, RecordBody>>);
 
 #[async_trait]
 impl Bug for LargeBodiesAreNotFlushed {
@@ -162,7 +162,7 @@ impl Bug for LargeBodiesAreNotFlushed {
         let files = self.0.lock().unwrap();
         Ok(found.map(|mut record| {
             if let Some(body) = files.get(&record.revision) {
-                record.body = Arc::clone(body);
+                record.body = body.clone();
             }
             record
         }))
@@ -175,7 +175,7 @@ impl Bug for LargeBodiesAreNotFlushed {
         self.0
             .lock()
             .unwrap()
-            .insert(record.revision, Arc::clone(&record.body));
+            .insert(record.revision, record.body.clone());
         let head = Record {
             body: [].into(),
             ..record.clone()

@@ -1,6 +1,5 @@
 //! Loads of what has ended, and deletes that do not end it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -112,7 +111,7 @@ impl Bug for LoadMakesAnEmptyOne {
             subject: None,
             created_at: at.now(),
             expires_at: Timestamp::MAX,
-            body: Arc::from([]),
+            body: [].into(),
         };
         Ok(Some(at.load(key).await?.unwrap_or(empty)))
     }

@@ -1,7 +1,7 @@
 //! Updates that are wrong without any concurrency.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 use obsession_core::{
@@ -231,7 +231,7 @@ impl Bug for UpdateLeavesTheLongerBody {
             .flat_map(|old| old.iter().skip(record.body.len()));
         let body: Vec<u8> = record.body.iter().chain(rest).copied().collect();
         let record = Record {
-            body: Arc::from(body),
+            body: body.into(),
             ..record.clone()
         };
         at.update(expected, &record).await

@@ -34,7 +34,7 @@ impl Rows {
             subject: Some(Arc::from("zoë")),
             created_at: Timestamp::from_millis(0),
             expires_at: Timestamp::from_millis(1000),
-            body: Arc::from(body),
+            body: body.into(),
         };
         let answer = self.store.create(&record).await.unwrap();
         assert_eq!(answer, Create::Created);

@@ -31,7 +31,7 @@ impl Moves {
             subject: Some(Arc::from("zoë")),
             created_at: clock.now(),
             expires_at: Timestamp::from_millis(1000),
-            body: Arc::from(&b"body"[..]),
+            body: b"body".into(),
         };
         Self {
             old,

@@ -2,8 +2,6 @@
 //!
 //! The cipher is a toy that stands for an AEAD and is not one: a keystream and a tag of SHA-256.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use obsession_core::{
     Bell, Create, Delete, Record, Revision, ScanCursor, SessionIndex, SessionKey, SessionStore,
@@ -90,7 +88,7 @@ impl std::fmt::Debug for Cipher {
 
 pub(crate) fn with(record: &Record, body: &[u8]) -> Record {
     Record {
-        body: Arc::from(body),
+        body: body.into(),
         ..record.clone()
     }
 }

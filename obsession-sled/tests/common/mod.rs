@@ -25,7 +25,7 @@ pub fn record(n: u64) -> Record {
         subject: None,
         created_at: Timestamp::from_millis(0),
         expires_at: Timestamp::from_millis(4_000_000_000_000 + n),
-        body: Arc::from(&b"body"[..]),
+        body: b"body".into(),
     }
 }
 
