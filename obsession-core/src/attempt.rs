@@ -2,6 +2,7 @@
 //!
 //! Like all of the state, plain data under its lock; `commit` sends it.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,17 +18,39 @@ use crate::{DropReason, Effect, Error, Record, Revision, SessionId, StoreError};
 /// sent again as it is: its revision makes that harmless.
 #[derive(Clone)]
 pub(crate) struct Attempt {
+    write: Arc<Write>,
+    /// It was sent before, and nobody knows whether it was applied.
+    pub(crate) uncertain: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct Write {
     /// `None`: a create.
     pub(crate) expected: Option<Revision>,
     pub(crate) live: Live,
-    /// It was sent before, and nobody knows whether it was applied.
-    pub(crate) uncertain: bool,
     id: Option<SessionId>,
     /// How many changes, from the beginning of the log on, it carries.
     pub(crate) covers: usize,
     issue: Option<Issue>,
     pub(crate) cycled: bool,
     signs_in: bool,
+}
+
+impl Deref for Attempt {
+    type Target = Write;
+
+    fn deref(&self) -> &Write {
+        &self.write
+    }
+}
+
+impl From<Write> for Attempt {
+    fn from(write: Write) -> Self {
+        Self {
+            write: Arc::new(write),
+            uncertain: false,
+        }
+    }
 }
 
 impl Attempt {
@@ -98,16 +121,16 @@ impl State {
             expires_at: lifetime.deadline(now, now),
             body: [].into(),
         };
-        Ok(Attempt {
+        Ok(Write {
             expected: None,
             live: self.encode(record, head, shared)?,
-            uncertain: false,
             id: Some(id),
             covers: self.log.len(),
             issue: Some(Issue::Created),
             cycled: false,
             signs_in: self.view.subject.is_some(),
-        })
+        }
+        .into())
     }
 
     fn prepare_update(
@@ -176,16 +199,16 @@ impl State {
         };
         let live = self.encode(record, head, shared)?;
         let covers = self.log.len();
-        Ok(Some(Attempt {
+        let write = Write {
             expected,
             live,
-            uncertain: false,
             id,
             covers,
             issue,
             cycled,
             signs_in: self.view.subject.is_some(),
-        }))
+        };
+        Ok(Some(write.into()))
     }
 
     fn encode(&self, mut record: Record, head: Head, shared: &Shared) -> Result<Live, Error> {
@@ -224,11 +247,12 @@ impl State {
         // The first reason is the one that the client has not heard of yet.
         self.issue = self.issue.or(attempt.issue);
         self.tell_applied(&attempt);
-        (self.id, self.next) = (attempt.id, None);
+        let Write { id, live, .. } = Arc::unwrap_or_clone(attempt.write);
+        (self.id, self.next) = (id, None);
         self.base = if self.superseded {
             Base::Absent(Absent::Superseded { late: true })
         } else {
-            Base::Live(attempt.live)
+            Base::Live(live)
         };
         self.superseded = false;
     }
@@ -248,15 +272,12 @@ impl State {
         }
     }
 
-    /// The attempt failed, `error` says how far, and what is given what that comes to. The changes
-    /// stay, to be tried again.
-    pub(crate) fn attempt_failed(&mut self, error: StoreError) -> StoreError {
-        match (&mut self.attempt, error.effect()) {
-            (Some(attempt), Effect::Unknown) => {
-                attempt.uncertain = true;
-                error
-            }
-            (Some(attempt), Effect::NotApplied) if attempt.uncertain => {
+    /// The attempt failed, `error` says how far, and what is given what that comes to, if it was
+    /// `uncertain` before. The changes stay, to be tried again.
+    pub(crate) fn attempt_failed(&mut self, uncertain: bool, error: StoreError) -> StoreError {
+        match (&self.attempt, error.effect()) {
+            (Some(_), Effect::Unknown) => error,
+            (Some(_), Effect::NotApplied) if uncertain => {
                 StoreError::unknown("an earlier try may have been applied").caused_by(error)
             }
             _ => {
@@ -272,8 +293,8 @@ impl State {
     }
 
     /// Somebody else wrote `newer`. The changes may be made again on it, unless they are not this
-    /// request's to make any more.
-    pub(crate) fn conflict(&mut self, newer: &Live) -> Result<(), Error> {
+    /// request's to make any more, or the attempt was `uncertain` before.
+    pub(crate) fn conflict(&mut self, uncertain: bool, newer: &Live) -> Result<(), Error> {
         let attempt = self.attempt.take();
         let Some(Live { record, body }) = self.live() else {
             return Err(self.ended());
@@ -281,7 +302,7 @@ impl State {
         let hash = &newer.body.head.hash;
         let replaced = !body.head.hash.matches(hash);
         let other_user = record.subject != newer.record.subject;
-        if let Some(attempt) = attempt.filter(|attempt| attempt.uncertain) {
+        if let Some(attempt) = attempt.filter(|_| uncertain) {
             if attempt.cycled && attempt.live.body.head.hash.matches(hash) {
                 // Nobody else can have written this hash: it was applied, and then changed.
                 self.attempt = Some(attempt);

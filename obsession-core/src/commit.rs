@@ -36,19 +36,24 @@ enum Answer {
 impl Session {
     /// Loads the session unless that has been done.
     pub(crate) async fn look(&self) -> Result<(), Error> {
-        {
+        let left = {
             let mut state = self.state();
             state.check_mark()?;
             state.activity.looked = true;
-            if !matches!(state.base, Base::Unknown | Base::Deleting(_)) {
+            if !state.is_to_be_looked_at() {
                 return Ok(());
             }
-        }
+            self.time_left(&state)
+        };
         let looked = async {
-            let work = self.work().await?;
+            let work = self.work_within(left).await?;
             self.look_locked(&work.until).await
         };
-        self.noted(looked.await)
+        match looked.await {
+            // That it went well is noted where it did.
+            Ok(()) => Ok(()),
+            failed => self.noted(failed),
+        }
     }
 
     async fn look_locked(&self, until: &Until) -> Result<(), Error> {
@@ -58,7 +63,8 @@ impl Session {
             _ => return Ok(()),
         };
         if deleting {
-            return self.delete_locked(until).await;
+            let deleted = Box::pin(self.delete_locked(until)).await;
+            return self.noted(deleted);
         }
         let shared = &self.0.manager.shared;
         let presented = self.0.source.presented();
@@ -82,7 +88,7 @@ impl Session {
         };
         let Some(mut id) = first else {
             let mut state = self.state();
-            state.presented = presents;
+            (state.presented, state.failure) = (presents, None);
             return state.loaded(Base::Absent(Absent::NoId));
         };
         let mut base = shared.load(&id, until).await?;
@@ -105,7 +111,7 @@ impl Session {
         }
         tracing::debug!(key = %id.key(), found, "session loaded");
         state.activity.loaded = true;
-        state.presented = presents;
+        (state.presented, state.failure) = (presents, None);
         state.id = found.then_some(id);
         state.loaded(base)
     }
@@ -142,7 +148,7 @@ impl Session {
         );
         // Unless others were made meanwhile, which may be fine.
         state.refused = refused && state.pushes == pushes;
-        saved
+        saved.map(|_| ())
     }
 
     pub(crate) async fn delete_now(&self) -> Result<(), Error> {
@@ -159,9 +165,15 @@ impl Session {
         self.noted(deleted.await)
     }
 
-    pub(crate) async fn write_locked(&self, renew: bool, until: &Until) -> Result<(), Error> {
+    /// Writes what is to be written, and says whether that was anything. With `renew`, that includes
+    /// what only keeps the client's copy fresh.
+    pub(crate) async fn write_locked(&self, renew: bool, until: &Until) -> Result<bool, Error> {
         let shared = &self.0.manager.shared;
-        if !self.state().log.is_empty() {
+        let look = {
+            let state = self.state();
+            !state.log.is_empty() && state.is_to_be_looked_at()
+        };
+        if look {
             self.look_locked(until).await?;
         }
         let (mut keys, mut replays, mut retried) = (0, 0, false);
@@ -170,21 +182,24 @@ impl Session {
         loop {
             let prepared = self.state().prepare(shared, self.0.source.max_age(), renew);
             let Some(attempt) = prepared? else {
-                return Ok(());
+                return Ok(false);
             };
             match self.send(&attempt, until).await {
                 Ok(Answer::Applied) => {
                     if attempt.expected.is_none() {
                         self.name_span(&attempt.live.record.key);
                     }
+                    let rings = attempt.rings().then_some(attempt.live.record.key);
+                    let again = attempt.uncertain;
+                    drop(attempt);
                     let mut state = self.state();
                     state.applied();
-                    if attempt.rings() {
-                        shared.watchers.ring(&attempt.live.record.key);
+                    if let Some(key) = rings {
+                        shared.watchers.ring(&key);
                     }
                     // One that an earlier call began carries only what there was by then.
-                    if !attempt.uncertain || state.log.is_empty() {
-                        return Ok(());
+                    if !again || state.log.is_empty() {
+                        return Ok(true);
                     }
                 }
                 Ok(Answer::KeyTaken) => {
@@ -214,7 +229,7 @@ impl Session {
                     }
                 }
                 Err(error) => {
-                    let error = self.state().attempt_failed(error);
+                    let error = self.state().attempt_failed(attempt.uncertain, error);
                     let again = error.effect() == Effect::Unknown && !retried;
                     if !again || Instant::now() >= until.instant() {
                         return Err(error.into());
@@ -230,7 +245,7 @@ impl Session {
         let store = shared.store();
         let record = &attempt.live.record;
         let late = StoreError::unknown(LATE_STORE);
-        let answer = match attempt.expected {
+        match attempt.expected {
             None => shared
                 .call(StoreCall::Create, until, store.create(record), late)
                 .await
@@ -249,11 +264,7 @@ impl Session {
                         Update::Gone => Answer::Gone,
                     })
             }
-        };
-        if let Some(now) = &mut self.state().attempt {
-            now.uncertain = attempt.uncertain;
         }
-        answer
     }
 
     /// Makes the changes again on the record that another request wrote.
@@ -276,7 +287,7 @@ impl Session {
                 self.0.manager.shared.watchers.ring(&key);
             }
             let mut state = self.state();
-            state.conflict(&newer)?;
+            state.conflict(attempt.uncertain, &newer)?;
             state.activity.replays += 1;
             replay.log.append(&mut state.log);
         }

@@ -24,6 +24,7 @@ fn update(mut crc: u32, bytes: &[u8]) -> u32 {
 
 /// What eight bytes do to the checksum after `more` bytes.
 #[inline]
+#[allow(clippy::many_single_char_names, reason = "eight bytes, in order")]
 fn word(word: u64, more: usize) -> u32 {
     let [a, b, c, d, e, f, g, h] = word.to_le_bytes().map(usize::from);
     let table = |n: usize| &TABLES[more + n];

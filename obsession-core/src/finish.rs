@@ -54,10 +54,7 @@ impl Session {
             let mut state = self.state();
             // A clone of this handle may be in the middle of a save.
             let Ok(_io) = io else { return None };
-            if state.refused || state.lost {
-                state.drop_changes(DropReason::Refused);
-                state.lost = false;
-            }
+            state.drop_refused();
             let pending = !state.log.is_empty() || state.failed.is_some();
             if state.attempt.is_some() || matches!(state.base, Base::Deleting(_)) || keep && pending
             {
@@ -94,8 +91,12 @@ impl Session {
     /// As for [`save`](Self::save), but never [`Error::Ended`]. The client must be told all the same
     /// what earlier saves of this request have done: [`acknowledged`](Self::acknowledged).
     pub async fn finish(&self, keep: bool) -> Result<ClientAction, Error> {
-        if let Some(action) = self.try_finish(keep) {
-            return Ok(action);
+        {
+            let mut state = self.state();
+            state.closed = true;
+            if state.is_untouched() {
+                return Ok(ClientAction::Keep);
+            }
         }
         self.finish_pending(keep).await
     }
@@ -156,24 +157,23 @@ impl Session {
     async fn finish_pending(&self, keep: bool) -> Result<ClientAction, Error> {
         let work = self.work().await?;
         let until = &work.until;
-        let deleting = {
+        let (deleting, mut changed) = {
             let mut state = self.state();
+            state.drop_refused();
             if !keep {
                 state.forget_unsent();
             }
-            state.is_deleting()
+            (state.is_deleting(), state.is_changed())
         };
         if deleting {
-            self.delete_locked(until).await?;
+            Box::pin(self.delete_locked(until)).await?;
+            changed = self.state().is_changed();
         }
-        let changed = {
-            let state = self.state();
-            !state.log.is_empty() || state.attempt.is_some() || state.failed.is_some()
-        };
         let renewed = match self.write_locked(keep, until).await {
-            Ok(()) if keep => self.touch_locked(until).await,
-            // The event has been logged; a late loser's response says nothing to the client.
-            Ok(()) | Err(Error::Ended) => Ok(()),
+            Ok(false) if keep => self.touch_locked(until).await,
+            // A write moves the deadline if that is due. Or the event has been logged; a late loser's
+            // response says nothing to the client.
+            Ok(_) | Err(Error::Ended) => Ok(()),
             Err(error) if changed => {
                 let mut state = self.state();
                 if !state.log.is_empty() || matches!(error, Error::Encode { .. }) {
@@ -181,7 +181,7 @@ impl Session {
                 }
                 return Err(error);
             }
-            renewed => renewed,
+            Err(error) => Err(error),
         };
         if let Err(error) = renewed {
             // What was asked for has been done; only the lifetime is not as long as it could be.

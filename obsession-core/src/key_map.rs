@@ -51,15 +51,15 @@ mod tests {
     fn keys_that_differ_in_one_symbol_are_spread_at_both_ends() {
         let hasher = BuildHasherDefault::<KeyHasher>::default();
         for place in 0..SessionKey::LEN {
-            let hashes = (b'A'..=b'Z').map(|symbol| {
+            let spread = (b'A'..=b'Z').map(|symbol| {
                 let mut key = [b'.'; SessionKey::LEN];
                 key[place] = symbol;
                 hasher.hash_one(SessionKey::try_from(&key[..]).unwrap())
             });
-            let hashes: Vec<_> = hashes.collect();
-            let low: HashSet<_> = hashes.iter().map(|hash| hash & 0xfff).collect();
-            let high: HashSet<_> = hashes.iter().map(|hash| hash >> 57).collect();
-            assert!(low.len() > 23 && high.len() > 15, "{place}: {hashes:x?}");
+            let spread: Vec<_> = spread.collect();
+            let low: HashSet<_> = spread.iter().map(|hash| hash & 0xfff).collect();
+            let high: HashSet<_> = spread.iter().map(|hash| hash >> 57).collect();
+            assert!(low.len() > 23 && high.len() > 15, "{place}: {spread:x?}");
         }
     }
 }

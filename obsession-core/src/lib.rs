@@ -8,6 +8,7 @@ mod body;
 mod builder;
 mod changes;
 mod cleanup;
+mod client;
 mod clock;
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../docs/coming-from-python.md")]

@@ -312,7 +312,7 @@ impl Shared {
     }
 
     /// Awaits a call of the store, at most `until`, and tells how it went.
-    pub(crate) async fn call<T>(
+    pub(crate) async fn call<T: Send>(
         &self,
         call: StoreCall,
         until: &Until,
@@ -344,7 +344,7 @@ impl Shared {
 pub(crate) const LATE_STORE: &str = "the store did not answer in time";
 
 /// Awaits a call of the store, at most `until`; then the answer is `late`.
-pub(crate) async fn bounded<T>(
+pub(crate) async fn bounded<T: Send>(
     until: &Until,
     mut call: Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + '_>>,
     late: StoreError,
@@ -358,11 +358,19 @@ pub(crate) async fn bounded<T>(
 
 /// Awaits `what`, at most `until`; nothing if that was not enough. Without a tokio runtime, which
 /// only a store without I/O can do without, there is no timer, and it takes as long as it takes.
-pub(crate) async fn within<T>(until: &Until, what: impl Future<Output = T>) -> Option<T> {
-    match Handle::try_current() {
-        Ok(_) => timeout_at(until.instant(), what).await.ok(),
-        Err(_) => Some(what.await),
-    }
+///
+/// It is in a box, since the timer would make the future of every handler larger, and waiting costs more
+/// than that.
+pub(crate) fn within<'a, T: Send + 'a>(
+    until: &'a Until,
+    what: impl Future<Output = T> + Send + 'a,
+) -> Pin<Box<dyn Future<Output = Option<T>> + Send + 'a>> {
+    Box::pin(async move {
+        match Handle::try_current() {
+            Ok(_) => timeout_at(until.instant(), what).await.ok(),
+            Err(_) => Some(what.await),
+        }
+    })
 }
 
 impl fmt::Debug for SessionManager {

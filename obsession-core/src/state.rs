@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::activity::{Activity, ClientAction};
+use crate::activity::Activity;
 use crate::attempt::Attempt;
 use crate::body::Body;
 use crate::changes::{Change, Overwritten, View};
@@ -146,6 +146,11 @@ impl State {
 
     pub(crate) fn body(&self) -> Option<&Body> {
         self.shown().map(|live| &live.body)
+    }
+
+    /// Whether the store has still to be asked what there is.
+    pub(crate) fn is_to_be_looked_at(&self) -> bool {
+        matches!(self.base, Base::Unknown | Base::Deleting(_))
     }
 
     /// Whether a delete of this request is under way.
@@ -291,6 +296,19 @@ impl State {
         }
     }
 
+    /// Drops the changes that can not be written, of which the application was told.
+    pub(crate) fn drop_refused(&mut self) {
+        if self.refused || self.lost {
+            self.drop_changes(DropReason::Refused);
+            self.lost = false;
+        }
+    }
+
+    /// Whether there is something to write, or that could not be encoded.
+    pub(crate) fn is_changed(&self) -> bool {
+        !self.log.is_empty() || self.attempt.is_some() || self.failed.is_some()
+    }
+
     /// Drops the changes that no call to the store carries.
     pub(crate) fn forget_unsent(&mut self) {
         let sent = self.attempt.as_ref().map_or(0, |attempt| attempt.covers);
@@ -396,46 +414,4 @@ impl State {
     pub(crate) fn makes_a_session(&self) -> bool {
         self.view.subject.is_some() || self.view.entries(None).next().is_some()
     }
-
-    /// What the client is to be told about all that has been acknowledged.
-    pub(crate) fn client_action(&self, shared: &Shared, max_age: Option<Duration>) -> ClientAction {
-        match (&self.base, &self.id) {
-            (Base::Live(live), Some(id)) if self.issue.is_some() => {
-                let limit = shared.effective(&live.body).limit(live.record.created_at);
-                let rest = limit.saturating_since(shared.clock.now());
-                let max_age = keep_for(&live.body, max_age).map(|keep| keep.min(rest));
-                ClientAction::Set {
-                    id: id.clone(),
-                    max_age,
-                }
-            }
-            (Base::Absent(_), _) if self.clear => ClientAction::Clear,
-            _ => ClientAction::Keep,
-        }
-    }
-
-    /// Whether the client's copy should be renewed.
-    pub(crate) fn reissue_due(&self, max_age: Option<Duration>, now: Timestamp) -> bool {
-        self.id.is_some()
-            && !self.head_sent
-            && self
-                .body()
-                .is_some_and(|body| reissue_due(body, max_age, now))
-    }
-}
-
-/// How long the client is told to keep its token: the session's own word goes before the
-/// transport's.
-fn keep_for(body: &Body, max_age: Option<Duration>) -> Option<Duration> {
-    match body.head.lifetime {
-        Some(own) => own.is_persistent().then(|| own.idle()),
-        None => max_age,
-    }
-}
-
-pub(crate) fn reissue_due(body: &Body, max_age: Option<Duration>, now: Timestamp) -> bool {
-    // A stamp of its own: were it the time of the last write, a session that is written on every
-    // request would never be sent again, and its active user would be logged out.
-    keep_for(body, max_age)
-        .is_some_and(|keep| now.saturating_since(body.head.issued_at) >= keep / 8)
 }

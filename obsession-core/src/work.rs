@@ -7,6 +7,7 @@ use tokio::sync::MutexGuard;
 use crate::failure::Failure;
 use crate::manager::{LATE_STORE, within};
 use crate::session::Session;
+use crate::state::State;
 use crate::until::Until;
 use crate::{Error, StoreError};
 
@@ -31,16 +32,22 @@ impl Drop for Work<'_> {
 impl Session {
     /// Waits until no other clone of this handle talks to the store, as long as a call may take.
     pub(crate) async fn work(&self) -> Result<Work<'_>, Error> {
+        let left = self.time_left(&self.state());
+        self.work_within(left).await
+    }
+
+    /// How long calls of the store may take now.
+    pub(crate) fn time_left(&self, state: &State) -> Duration {
         let shared = &self.0.manager.shared;
-        let left = {
-            let state = self.state();
-            let counts = !state.head_sent;
-            counts.then(|| shared.request_deadline.saturating_sub(state.spent))
-        };
-        let until = match left {
-            Some(left) => Until::within(left.min(shared.deadline)),
-            None => shared.until(),
-        };
+        if state.head_sent {
+            return shared.deadline;
+        }
+        let left = shared.request_deadline.saturating_sub(state.spent);
+        left.min(shared.deadline)
+    }
+
+    pub(crate) async fn work_within(&self, left: Duration) -> Result<Work<'_>, Error> {
+        let until = Until::within(left);
         let io = match self.0.io.try_lock() {
             Ok(io) => Some(io),
             Err(_) => within(&until, self.0.io.lock()).await,

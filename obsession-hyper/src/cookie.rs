@@ -104,8 +104,12 @@ impl Cookie {
     }
 
     fn header(&self, value: &str, max_age: Option<u64>) -> HeaderValue {
-        let max_age = max_age.map_or_else(String::new, |age| format!("; Max-Age={age}"));
-        let line = format!("{}={value}{}{max_age}", self.name, self.attributes);
+        let max_age = max_age.map(|age| ("; Max-Age=", age.to_string()));
+        let (label, age) = max_age
+            .as_ref()
+            .map_or(("", ""), |(label, age)| (label, age));
+        // In one go, and of exactly their length, which is not copied again.
+        let line = [&*self.name, "=", value, &*self.attributes, label, age].concat();
         // All of its parts were checked when they came in, so it is a header value.
         let mut header = HeaderValue::try_from(line).unwrap_or(HeaderValue::from_static(""));
         header.set_sensitive(true);

@@ -41,10 +41,12 @@ pin_project! {
 }
 
 struct Finishing<R> {
-    response: Response<R>,
     outcome: finishing::Finishing,
-    body: Option<OpenSession>,
+    answer: Answer<R>,
 }
+
+/// The inner service's answer, and the session if its body may still change that.
+type Answer<R> = (Response<R>, Option<OpenSession>);
 
 impl<F, R> SessionFuture<F, R> {
     pub(crate) fn new(inner: F, session: Session, teller: Teller) -> Self {
@@ -98,12 +100,18 @@ where
                 let response = this.teller.tell(response, &action, this.session);
                 return Poll::Ready(Ok(response.map(|inner| inner.with(body))));
             }
-            let outcome = finish(this.session, end, keep, this.teller.places());
-            *this.finishing = Some(Box::new(Finishing {
-                response,
-                outcome,
-                body,
-            }));
+            let mut outcome = finish(this.session, end, keep, this.teller.places());
+            match Pin::new(&mut outcome).poll(cx) {
+                Poll::Ready(outcome) => {
+                    let answer = (response, body);
+                    return Poll::Ready(Ok(this.teller.answer(outcome, answer, this.session)));
+                }
+                Poll::Pending => {
+                    let answer = (response, body);
+                    *this.finishing = Some(Box::new(Finishing { outcome, answer }));
+                }
+            }
+            return Poll::Pending;
         }
         let Some(finishing) = this.finishing else {
             return Poll::Pending;
@@ -112,10 +120,22 @@ where
         let Some(finishing) = this.finishing.take() else {
             return Poll::Pending;
         };
-        Poll::Ready(Ok(match outcome {
+        let answer = finishing.answer;
+        Poll::Ready(Ok(this.teller.answer(outcome, answer, this.session)))
+    }
+}
+
+impl Teller {
+    /// What is sent after the session was finished, or could not be.
+    fn answer<R>(
+        &self,
+        outcome: Outcome,
+        (response, body): Answer<R>,
+        session: &Session,
+    ) -> Response<SessionBody<R>> {
+        match outcome {
             Outcome::Done(Ok(action)) => {
-                let Finishing { response, body, .. } = *finishing;
-                let response = this.teller.tell(response, &action, this.session);
+                let response = self.tell(response, &action, session);
                 response.map(|inner| inner.with(body))
             }
             Outcome::Done(Err(error)) => {
@@ -123,14 +143,14 @@ where
                     error = &error as &dyn std::error::Error,
                     "session not saved"
                 );
-                this.teller.refuse(this.teller.failed(&error), this.session)
+                self.refuse(self.failed(&error), session)
             }
             Outcome::Panicked => {
                 let mut response = Response::new(());
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                this.teller.refuse(response, this.session)
+                self.refuse(response, session)
             }
-        }))
+        }
     }
 }
 

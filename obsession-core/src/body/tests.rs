@@ -305,3 +305,33 @@ proptest! {
         let _ = checked(PLAIN, KEY, &[&TIMES, &rest]);
     }
 }
+
+/// What this process wrote is read without its checksum, and only that: not under another key, nor
+/// once somebody has made bytes of it.
+#[test]
+fn what_was_written_here_is_not_checked_again_as_long_as_nobody_touched_it() {
+    let damaged = golden().map(|(lifetime, mut bytes)| {
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        (lifetime, bytes)
+    });
+    for (lifetime, bytes) in damaged {
+        let own = Record {
+            body: RecordBody::own(bytes.clone()),
+            ..record(Vec::new())
+        };
+        assert_eq!(Body::decode(&own).ok().unwrap().head.lifetime, lifetime);
+        assert_eq!(own.body, bytes.clone().into(), "bytes alone are compared");
+        let copied = Record {
+            body: own.body.to_vec().into(),
+            ..own.clone()
+        };
+        assert_eq!(Body::decode(&copied).err(), Some("its checksum is wrong"));
+        let of_another = Record {
+            key: "AAAAAAAAAAAAAAAA".parse().unwrap(),
+            ..own
+        };
+        let wrong = Some("it belongs to another key");
+        assert_eq!(Body::decode(&of_another).err(), wrong);
+    }
+}
