@@ -117,16 +117,20 @@ pub(crate) struct Times {
     pub(crate) score: String,
     pub(crate) ttl: String,
     pub(crate) indexed: Timestamp,
+    /// How long an index is to be kept at least.
+    pub(crate) index_ttl: String,
 }
 
 impl Times {
     pub(crate) fn new(deadline: Timestamp, now: Timestamp) -> Self {
-        let ttl = ttl(deadline, now);
+        let left = ttl(deadline, now);
+        let indexed = indexed_until(deadline, left);
         Self {
             now: big_endian(now),
             score: score(deadline),
-            ttl: ttl.to_string(),
-            indexed: indexed_until(deadline, ttl),
+            ttl: left.to_string(),
+            indexed,
+            index_ttl: ttl(indexed, now).to_string(),
         }
     }
 }

@@ -19,6 +19,7 @@ macro_rules! lua {
     };
 }
 
+lua!(NEW: "new");
 lua!(CREATE: "read" "common" "drop" "keep" "write" "create");
 lua!(UPDATE: "read" "common" "drop" "keep" "write" "update");
 lua!(SWAP: "swap");

@@ -103,11 +103,23 @@ impl SessionStore for RedisStore {
         check(record)?;
         let shared = &self.shared;
         let until = shared.line.until();
-        let times = Times::new(record.expires_at, shared.clock.now());
+        let now = shared.clock.now();
+        let times = Times::new(record.expires_at, now);
         if let (true, Some(subject)) = (shared.line.is_cluster(), &record.subject) {
             shared
                 .enter(subject, &record.key, record.expires_at, &times, until)
                 .await?;
+        }
+        if record.subject.is_none() && record.is_live(now) {
+            match shared
+                .line
+                .call(Does::Write, &shared.make(record, &times), until)
+                .await
+            {
+                Ok(Value::Int(1)) => return Ok(Create::Created),
+                Ok(Value::Int(0)) => {}
+                answer => return Err(unexpected(answer)),
+            }
         }
         let command = shared.write(&scripts::CREATE, record, &times, &[]);
         match shared.line.call(Does::Write, &command, until).await {
@@ -268,6 +280,19 @@ impl Shared {
         };
         self.tidy(subject, entries, until).await;
         Ok(())
+    }
+
+    /// Makes a record of nobody, if nothing is there.
+    fn make(&self, record: &Record, times: &Times) -> Command {
+        let (name, deadlines) = self.of(&record.key);
+        let value = layout::encode(record, times.indexed);
+        let args: [&[u8]; 4] = [
+            &value,
+            times.ttl.as_bytes(),
+            times.score.as_bytes(),
+            times.index_ttl.as_bytes(),
+        ];
+        scripts::NEW.call(&[&name, &deadlines], &args)
     }
 
     fn write(
