@@ -75,6 +75,30 @@ async fn every_key_has_an_end_and_an_index_outlives_its_sessions() {
     assert!(longest(&|name| name.contains("deadlines")) >= records);
 }
 
+/// Also if others in it, which were made before, do not last as long.
+#[tokio::test]
+async fn an_index_lasts_as_long_as_the_last_session_that_was_made() {
+    let server = RedisServer::start(&[]).unwrap();
+    let store = common::store(&server.url()).await;
+    let mut longest = 0;
+    for (n, millis) in [50_000, 1_000_000, 30_000, 9_000_000]
+        .into_iter()
+        .enumerate()
+    {
+        let made = Record {
+            key: format!("{n}AAAAAAAAAAAAAA.").parse().unwrap(),
+            expires_at: ends_in(millis),
+            ..record(0)
+        };
+        create(&store, &made).await;
+        longest = longest.max(i64::try_from(millis).unwrap());
+        let names = names(&server);
+        let index = names.iter().find(|name| name.contains("deadlines"));
+        let lasts = ttl(&server, index.unwrap());
+        assert!(lasts > longest, "{lasts} of {longest} ms");
+    }
+}
+
 #[tokio::test]
 async fn a_record_and_its_end_are_set_together_and_move_together() {
     let server = RedisServer::start(&[]).unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use obsession_core::{Effect, Record, Revision, SessionKey, Timestamp};
+use obsession_core::{Effect, Record, RecordBody, Revision, SessionKey, Timestamp};
 use sqlx::error::BoxDynError;
 use sqlx::{
     Arguments, AssertSqlSafe, ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, Row,
@@ -55,7 +55,7 @@ where
     i64: Decode<'r, DB> + Type<DB>,
 {
     let body: &[u8] = row.try_get(5)?;
-    seen_with::<DB>(row, key::<DB>(row)?, row.try_get(2)?, body)
+    seen_with::<DB>(row, key::<DB>(row)?, row.try_get(2)?, body.into())
 }
 
 /// The same for a database whose texts or bytes are read in a way of its own.
@@ -63,7 +63,7 @@ pub(crate) fn seen_with<'r, DB>(
     row: &'r DB::Row,
     key: SessionKey,
     subject: Option<&str>,
-    body: &[u8],
+    body: RecordBody,
 ) -> Result<Seen, sqlx::Error>
 where
     DB: Database,
@@ -79,7 +79,7 @@ where
             subject: subject.map(Arc::from),
             created_at,
             expires_at,
-            body: body.into(),
+            body,
         }),
         _ => Err(Damaged),
     };

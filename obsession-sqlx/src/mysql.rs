@@ -409,7 +409,7 @@ fn seen(row: &MySqlRow) -> Result<Seen, sqlx::Error> {
     let subject = subject.map(str::from_utf8).transpose();
     let subject = subject.map_err(|error| driver::decode(Box::new(error)))?;
     let body: &[u8] = row.try_get(5)?;
-    driver::seen_with::<sqlx::MySql>(row, key(row)?, subject, body)
+    driver::seen_with::<sqlx::MySql>(row, key(row)?, subject, body.into())
 }
 
 fn limited(limit: usize) -> Value<'static> {

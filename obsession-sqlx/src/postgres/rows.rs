@@ -1,7 +1,6 @@
 //! Writes and keys as parameters, and rows as answers.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use obsession_core::{Record, SessionKey};
 use sqlx::postgres::{PgRow, PgValueFormat};
@@ -101,8 +100,8 @@ fn place(acted: &mut [Acted], number: i64) -> Result<&mut Acted, sqlx::Error> {
 pub(super) fn seen(row: &PgRow) -> Result<Seen, sqlx::Error> {
     // In the answers of statements that were not prepared, bytes are written in hexadecimal.
     let body = match row.try_get_raw(5)?.format() {
-        PgValueFormat::Binary => Arc::from(row.try_get::<&[u8], _>(5)?),
-        PgValueFormat::Text => Arc::from(row.try_get::<Vec<u8>, _>(5)?),
+        PgValueFormat::Binary => row.try_get::<&[u8], _>(5)?.into(),
+        PgValueFormat::Text => row.try_get::<Vec<u8>, _>(5)?.into(),
     };
     let key = driver::key::<sqlx::Postgres>(row)?;
     driver::seen_with::<sqlx::Postgres>(row, key, row.try_get(2)?, body)
