@@ -7,7 +7,6 @@
     reason = "each test takes what it needs, and fails by panicking"
 )]
 
-
 use obsession_core::{Create, Record, Revision, SessionKey, SessionStore, Timestamp};
 use obsession_sled::SledStore;
 
