@@ -165,7 +165,7 @@ impl Session {
         self.noted(deleted.await)
     }
 
-    /// Writes what is to be written, and says whether that was anything. With `renew`, that includes
+    /// Writes what is to be written, and says whether that has moved the deadline if it was due. With `renew`, that includes
     /// what only keeps the client's copy fresh.
     pub(crate) async fn write_locked(&self, renew: bool, until: &Until) -> Result<bool, Error> {
         let shared = &self.0.manager.shared;
@@ -199,7 +199,8 @@ impl Session {
                     }
                     // One that an earlier call began carries only what there was by then.
                     if !again || state.log.is_empty() {
-                        return Ok(true);
+                        // What was sent again has the deadline of its first time.
+                        return Ok(!again);
                     }
                 }
                 Ok(Answer::KeyTaken) => {
