@@ -177,7 +177,12 @@ impl Session {
             self.look_locked(until).await?;
         }
         let (mut keys, mut replays, mut retried) = (0, 0, false);
-        let key = || Some(self.state().live()?.record.key);
+        let key = || {
+            let (state, now) = (self.state(), shared.clock.now());
+            let renews = renew && state.reissue_due(self.0.source.max_age(), now);
+            // Who has nothing to write does not wait for those who write.
+            (state.is_changed() || renews).then_some(state.live()?.record.key)
+        };
         let mut turn = shared.turns.behind(key, until).await;
         loop {
             let prepared = self.state().prepare(shared, self.0.source.max_age(), renew);
