@@ -165,8 +165,8 @@ impl Session {
         self.noted(deleted.await)
     }
 
-    /// Writes what is to be written, and says whether that has moved the deadline if it was due. With `renew`, that includes
-    /// what only keeps the client's copy fresh.
+    /// Writes what is to be written, and says whether that has moved the deadline if it was due. With
+    /// `renew`, that includes what only keeps the client's copy fresh.
     pub(crate) async fn write_locked(&self, renew: bool, until: &Until) -> Result<bool, Error> {
         let shared = &self.0.manager.shared;
         let look = {

@@ -95,3 +95,27 @@ async fn the_last_failure_is_known_until_something_works_again() {
     session.save().await.unwrap_err();
     assert!(session.failure().is_none(), "that is the application's");
 }
+
+/// Two write one session, and the one that lost is at it again: who only read has no part in that.
+#[tokio::test(start_paused = true)]
+async fn who_has_nothing_to_write_does_not_wait_for_those_who_write() {
+    let at = at_with(|builder| builder);
+    let id = at.stored().await;
+    let [first, second, reader] = [0, 1, 2].map(|_| at.open(&id));
+    for session in [&first, &second, &reader] {
+        session.contains("cart").await.unwrap();
+    }
+    first.insert("a", &1).unwrap();
+    second.insert("b", &1).unwrap();
+    at.store.set_always(Fault::Delay(SECOND));
+    let writers = async { tokio::join!(first.save(), second.save()) };
+    let reads = async {
+        sleep(SECOND * 3 / 2).await;
+        let began = Instant::now();
+        let _ = reader.finish(true).await.unwrap();
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    };
+    let ((one, two), ()) = tokio::join!(writers, reads);
+    one.and(two).unwrap();
+    assert_eq!(at.store.calls().len(), 3 + 3, "one of them wrote twice");
+}

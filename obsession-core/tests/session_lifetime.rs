@@ -11,7 +11,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{At, Kept, NOW, at, at_with, saved, sent};
+use common::{At, Fault, Kept, NOW, at, at_with, saved, sent};
 use obsession_core::{ClientAction, Clock, Lifetime, SessionId, Timestamp};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -370,4 +370,23 @@ async fn a_late_touch_does_not_undo_a_shorter_lifetime() {
     assert!(at.names(&id).await.is_some());
     at.pass(2);
     assert!(at.names(&id).await.is_none());
+}
+
+/// A write that is sent again has the deadline of its first time, so the touch that has become due since
+/// is made as well.
+#[tokio::test]
+async fn a_write_that_is_sent_again_does_not_stand_in_for_a_touch() {
+    let idle = Duration::from_secs(1800);
+    let at = at_of(Lifetime::new(idle, idle * 100));
+    let id = at.stored().await;
+    let session = at.open(&id);
+    session.contains("cart").await.unwrap();
+    session.insert("n", &1).unwrap();
+    at.store.plan([Fault::LoseRequest, Fault::LoseRequest]);
+    session.save().await.unwrap_err();
+    at.pass(600);
+    let _ = session.finish(true).await.unwrap();
+    assert!(session.activity().touched && session.activity().written == 1);
+    let later = at.clock.now().saturating_add(idle);
+    assert_eq!(expires_at(&at, &id).await, later);
 }
