@@ -87,11 +87,13 @@ where
             let response = match answer {
                 Ok(response) => response,
                 Err(error) => {
+                    // What the handler has seen, whatever another try brings.
+                    let failure = this.session.failure();
                     if finished.is_none() {
                         // There is no response to wait for it.
                         drop(finish(this.session, end, keep, this.teller.places()));
                     }
-                    return Poll::Ready(this.teller.instead_of(error, this.session));
+                    return Poll::Ready(this.teller.instead_of(error, failure, this.session));
                 }
             };
             let open = || OpenSession::new(this.session.clone(), this.teller.shared(), keep);

@@ -66,9 +66,10 @@ impl Teller {
     pub(crate) fn instead_of<R, E>(
         &self,
         error: E,
+        failure: Option<Error>,
         session: &Session,
     ) -> Result<Response<SessionBody<R>>, E> {
-        match session.failure() {
+        match failure {
             Some(failure) => Ok(self.refuse(self.failed(&failure), session)),
             None => Err(error),
         }

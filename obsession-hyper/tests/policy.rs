@@ -167,6 +167,26 @@ fn careful(
     }
 }
 
+/// The end of the request looks once more, for what is to be saved, and that goes well.
+#[tokio::test]
+async fn a_look_that_failed_is_503_also_if_the_next_one_does_not() {
+    let (store, manager) = seen();
+    let id = stored(&manager).await;
+    let handler = |request: Request<String>| async move {
+        let session = request.extensions().get::<Session>().unwrap().clone();
+        session.insert("n", &1)?;
+        session.names().await.map(|_| ok())
+    };
+    let service = SessionService::new(service_fn(handler), manager.clone(), Cookie::default())
+        .save_policy(SavePolicy::Always);
+    store.calls();
+    store.plan([Fault::Refuse]);
+    let cookie = format!("__Host-id={}", id.expose());
+    let answer = service.call(request(Some(&cookie))).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(store.calls(), ["load", "load", "update"]);
+}
+
 #[tokio::test]
 async fn a_store_that_is_down_is_503_without_a_body_where_the_session_was_touched() {
     let (store, manager) = seen();
