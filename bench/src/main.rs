@@ -9,7 +9,7 @@ use std::fs;
 
 use options::{HELP, Options};
 use table::Row;
-use work::{Contestant, Kind, Outcome, Round, write_json};
+use work::{Contestant, Outcome, Round, write_json};
 
 /// A library on a store, by its name.
 type Side = (&'static str, Box<dyn Contestant>);
@@ -43,8 +43,9 @@ async fn compare(
     options: &Options,
     rows: &mut Vec<Row>,
 ) -> Outcome<()> {
-    for kind in Kind::ALL {
-        for tasks in [1, 32, 64] {
+    sides.retain(|(library, _)| options.wants_library(library));
+    for &kind in &options.kinds {
+        for &tasks in &options.clients {
             let mut all: Vec<(_, Vec<Round>)> = sides
                 .iter()
                 .map(|(library, _)| (*library, Vec::new()))

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use work::{Outcome, Size};
+use work::{Kind, Outcome, Size};
+
+use crate::table::{OURS, THEIRS};
 
 pub(crate) const HELP: &str = "\
 The same work on obsession and on its peers, in turns, in one run, through the session handles of both.
 
 cargo run --release -- [memory] [redis] [postgres] [sqlite] [sled] [--large]
+    [--request NAME]... [--clients N]... [--only LIBRARY]
     [--seconds S] [--rounds N] [--json FILE] [--svg FILE]
 
 Without a name all are measured. Each round is S seconds (2) of each; the table has the median, the least
@@ -19,9 +22,11 @@ A request reads one key, reads it and writes it, signs in (reads, writes and rep
 has sessions of its own for that) or makes a session of all keys (at most 20,000 a round, or 2,000 large
 ones, since they stay). There are 10,000 sessions of 10 keys and about 256 bytes.
 
---large  1,000 sessions of 100 keys and 16 KiB instead
---json   writes all figures, with the machine, the date and the command line
---svg    draws the requests a second as a multiple of those of tower-sessions
+--large    1,000 sessions of 100 keys and 16 KiB instead
+--request, --clients, --only
+           these requests, so many clients, this library only, by the names that the table has
+--json     writes all figures, with the machine, the date and the command line
+--svg      draws the requests a second as a multiple of those of tower-sessions
 
 For the record, on a quiet machine:
     cargo run --release -- --json stores.json --svg stores.svg
@@ -32,6 +37,9 @@ What goes through the middleware, and over HTTP, is `cargo run --release -p midd
 pub(crate) struct Options {
     stores: Vec<String>,
     pub(crate) size: Size,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) clients: Vec<usize>,
+    only: Option<String>,
     pub(crate) time: Duration,
     pub(crate) rounds: usize,
     pub(crate) json: Option<PathBuf>,
@@ -44,6 +52,9 @@ impl Options {
         let mut options = Self {
             stores: Vec::new(),
             size: Size::Small,
+            kinds: Vec::new(),
+            clients: Vec::new(),
+            only: None,
             time: Duration::from_secs(2),
             rounds: 5,
             json: None,
@@ -58,6 +69,9 @@ impl Options {
             match &*argument {
                 "--help" | "-h" => return Ok(None),
                 "--large" => options.size = Size::Large,
+                "--request" => options.kinds.push(Kind::named(&next()?)?),
+                "--clients" => options.clients.push(next()?.parse()?),
+                "--only" => options.only = Some(library(next()?)?),
                 "--seconds" => options.time = Duration::try_from_secs_f64(next()?.parse()?)?,
                 "--rounds" => options.rounds = next()?.parse()?,
                 "--json" => options.json = Some(next()?.into()),
@@ -66,10 +80,30 @@ impl Options {
                 other => return Err(format!("{other} is not known; --help says what is").into()),
             }
         }
+        if options.kinds.is_empty() {
+            options.kinds.extend(Kind::ALL);
+        }
+        if options.clients.is_empty() {
+            options.clients.extend([1, 32, 64]);
+        }
+        if options.clients.contains(&0) || options.rounds == 0 {
+            return Err("nobody measures nothing".into());
+        }
         Ok(Some(options))
+    }
+
+    pub(crate) fn wants_library(&self, library: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only == library)
     }
 
     pub(crate) fn wants(&self, store: &str) -> bool {
         self.stores.is_empty() || self.stores.iter().any(|name| name == store)
+    }
+}
+
+fn library(name: String) -> Outcome<String> {
+    match &*name {
+        OURS | THEIRS => Ok(name),
+        other => Err(format!("there is no library {other}").into()),
     }
 }

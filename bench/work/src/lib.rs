@@ -64,6 +64,11 @@ impl Kind {
             Self::SignIn => "sign-in",
         }
     }
+
+    pub fn named(name: &str) -> Outcome<Self> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        Ok(found.ok_or_else(|| format!("there is no request {name}"))?)
+    }
 }
 
 /// How much is in a session.
