@@ -6,6 +6,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::events::Listener;
 use crate::manager::{LATE_STORE, bounded};
 use crate::until::Until;
@@ -14,6 +16,13 @@ use crate::{Event, Revision, SessionStore, StoreError};
 /// A batch that takes longer is given up, so that a store that never answers stops nobody from
 /// stopping.
 const BATCH_DEADLINE: Duration = Duration::from_secs(30);
+/// Batches that take less grow, and those that take more shrink.
+const SHORT: Duration = Duration::from_millis(10);
+const LONG: Duration = Duration::from_millis(20);
+/// How many records the first batch has at most.
+const FIRST: usize = 100;
+/// No batch shrinks below that: a store that waits for its disk takes its time for one record too.
+const LEAST: usize = 50;
 
 /// Removes expired records in batches, again and again, until it is told to stop.
 ///
@@ -59,7 +68,8 @@ impl Cleanup {
     }
 
     /// How many records to remove at once at most, 500 unless set. Between batches other work gets
-    /// its turn.
+    /// its turn, and those that take more than 20 milliseconds are followed by smaller ones, down to
+    /// 50 records.
     pub fn batch(mut self, records: usize) -> Self {
         self.batch = records.max(1);
         self
@@ -72,13 +82,16 @@ impl Cleanup {
     /// The store failed. What was removed before is removed.
     pub async fn run_once(&self) -> Result<usize, StoreError> {
         let mut removed = 0;
+        let mut pace = Pace::new(self.batch);
         loop {
-            let batch = self.store.delete_expired(self.batch).await?;
+            let begun = Instant::now();
+            let batch = self.store.delete_expired(pace.batch).await?;
             removed += batch;
             self.tell(batch);
-            if batch < self.batch {
+            if batch < pace.batch {
                 return Ok(removed);
             }
+            pace.took(begun.elapsed());
             tokio::task::yield_now().await;
         }
     }
@@ -97,16 +110,19 @@ impl Cleanup {
                 () = &mut stop => return removed,
                 () = wait => {}
             }
+            let mut pace = Pace::new(self.batch);
             loop {
-                let batch = self.store.delete_expired(self.batch);
+                let begun = Instant::now();
+                let batch = self.store.delete_expired(pace.batch);
                 let late = StoreError::unknown(LATE_STORE);
                 match bounded(&Until::within(BATCH_DEADLINE), batch, late).await {
                     Ok(batch) => {
                         removed += batch;
                         self.tell(batch);
-                        if batch < self.batch {
+                        if batch < pace.batch {
                             break;
                         }
+                        pace.took(begun.elapsed());
                     }
                     Err(error) => {
                         tracing::warn!(error = &error as &dyn std::error::Error, "cleanup failed");
@@ -126,6 +142,27 @@ impl Cleanup {
         if count > 0 {
             tracing::debug!(count, "expired sessions removed");
             self.events.tell(|| Event::Removed { count });
+        }
+    }
+}
+
+/// How large batches are: as large as they can be without holding others up.
+struct Pace {
+    batch: usize,
+    most: usize,
+}
+
+impl Pace {
+    fn new(most: usize) -> Self {
+        let batch = most.min(FIRST);
+        Self { batch, most }
+    }
+
+    fn took(&mut self, time: Duration) {
+        if time < SHORT {
+            self.batch = self.batch.saturating_mul(2).min(self.most);
+        } else if time > LONG {
+            self.batch = (self.batch / 2).max(LEAST).min(self.most);
         }
     }
 }

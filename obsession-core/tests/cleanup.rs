@@ -23,6 +23,8 @@ struct Watched {
     calls: Arc<Mutex<Vec<Call>>>,
     failures: Arc<Mutex<usize>>,
     made: Arc<Mutex<usize>>,
+    /// How long a batch takes for each record.
+    slow: Arc<Mutex<Duration>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +43,7 @@ impl Watched {
             calls: Arc::default(),
             failures: Arc::default(),
             made: Arc::default(),
+            slow: Arc::default(),
         };
         watched.add(1, Timestamp::MAX).await;
         watched.add(expired, NOW).await;
@@ -134,8 +137,11 @@ impl SessionStore for Watched {
             }
         }
         // As a store that waits for a disk does.
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        self.store.delete_expired(limit).await
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let removed = self.store.delete_expired(limit).await?;
+        let each = *self.slow.lock().unwrap();
+        tokio::time::sleep(each.saturating_mul(u32::try_from(removed).unwrap())).await;
+        Ok(removed)
     }
 
     async fn watch(&self, key: &SessionKey) -> Result<Bell, StoreError> {
@@ -157,6 +163,31 @@ async fn one_round_takes_batch_after_batch_until_nothing_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn batches_are_as_large_as_they_can_be_without_holding_others_up() {
+    let store = Watched::new(1000).await;
+    let cleanup = SessionManager::new(store.clone()).cleanup();
+    assert_eq!(cleanup.run_once().await.unwrap(), 1000);
+    assert_eq!(store.limits(), [100, 200, 400, 500]);
+
+    *store.slow.lock().unwrap() = Duration::from_micros(200);
+    store.calls.lock().unwrap().clear();
+    store.add(260, NOW).await;
+    let stop = tokio::time::sleep(Duration::from_secs(70));
+    assert_eq!(cleanup.run_until(stop).await, 260);
+    assert_eq!(store.limits(), [100, 50, 50, 50, 50]);
+
+    // Not fewer, however long it takes, nor more than was said.
+    *store.slow.lock().unwrap() = Duration::from_millis(10);
+    store.calls.lock().unwrap().clear();
+    store.add(110, NOW).await;
+    let cleanup = SessionManager::new(store.clone()).cleanup();
+    assert_eq!(cleanup.run_once().await.unwrap(), 110);
+    store.add(60, NOW).await;
+    assert_eq!(cleanup.batch(40).run_once().await.unwrap(), 60);
+    assert_eq!(store.limits(), [100, 50, 40, 40]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_is_at_least_one() {
     let store = Watched::new(3).await;
     let cleanup = SessionManager::new(store.clone()).cleanup().batch(0);
@@ -174,8 +205,8 @@ async fn it_waits_between_rounds_a_tenth_more_or_less() {
     let waits = store.waits(begun);
     assert!((180..=222).contains(&waits.len()), "{}", waits.len());
     for wait in &waits {
-        // A millisecond for the timer, ten for the call before.
-        let most = EVERY.mul_f64(1.1) + Duration::from_millis(11);
+        // A millisecond for the timer, five for the call before.
+        let most = EVERY.mul_f64(1.1) + Duration::from_millis(6);
         assert!((EVERY.mul_f64(0.9)..=most).contains(wait), "{wait:?}");
     }
     // By chance, and not always the same way.
@@ -245,14 +276,14 @@ async fn what_expires_later_is_removed_by_a_later_round() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn its_interval_is_a_minute_and_its_batch_500_unless_set() {
+async fn its_interval_is_a_minute_unless_set() {
     let store = Watched::new(600).await;
     let cleanup = SessionManager::new(store.clone()).cleanup();
     let begun = Instant::now();
     cleanup
         .run_until(tokio::time::sleep(Duration::from_secs(100)))
         .await;
-    assert_eq!(store.limits(), [500, 500]);
+    assert_eq!(store.limits(), [100, 200, 400]);
     let first = store.waits(begun)[0];
     assert!((54..=67).contains(&first.as_secs()), "{first:?}");
 }
