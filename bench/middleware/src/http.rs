@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use work::{Outcome, Round};
+use work::{Outcome, Round, Size};
 
 pub use client::Client;
 pub use server::serve;
@@ -18,10 +18,13 @@ pub use table::{HttpRow, chart, print, rows};
 use crate::request::Work;
 
 /// What is asked of each server.
-pub const WORKS: [(&str, Work); 3] = [
+pub const WORKS: [(&str, Work); 5] = [
     ("not touched", Work::Untouched),
     ("read", Work::Read),
     ("read + write", Work::ReadAndWrite),
+    ("sign-in", Work::SignIn),
+    // What adds sessions comes last.
+    ("new, all keys", Work::Fill),
 ];
 
 /// The connections of a round.
@@ -74,9 +77,9 @@ pub struct Served {
 
 impl Served {
     /// Starts this program again, as that server.
-    pub async fn start(site: Site) -> Outcome<Self> {
+    pub async fn start(site: Site, size: Size) -> Outcome<Self> {
         let mut server = Command::new(std::env::current_exe()?)
-            .args(["--serve", site.name()])
+            .args(["--serve", site.name(), size.name()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -88,14 +91,14 @@ impl Served {
             .await?
             .ok_or("the server has ended")?
             .parse()?;
-        let client = Client::new(port, site != site.bare()).await?;
+        let client = Client::new(port, site != site.bare(), size).await?;
         Ok(Self {
             _server: server,
             client,
         })
     }
 
-    pub async fn round(&self, work: Work, time: Duration) -> Outcome<Round> {
+    pub async fn round(&mut self, work: Work, time: Duration) -> Outcome<Round> {
         self.client.round(work, time).await
     }
 }

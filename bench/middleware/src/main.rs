@@ -42,7 +42,8 @@ sign-in gives a new id and the old one is dead, a new session has a cookie.
 
 --http  instead: hyper and axum on loopback, HTTP/1.1 with keep-alive, without sessions and with them.
         Each server is a process with one thread, this one has 32 connections to it on another thread.
-        N rounds (11) of S seconds (1) each. Needs two cores at least.
+        N rounds (11) of S seconds (1) each; new sessions at most as many as above. Needs two cores at
+        least.
 --only, --request
         these libraries or requests of the first table only, by the names that it has, without
         worker threads; for a profiler
@@ -71,7 +72,8 @@ fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1).peekable();
     if arguments.next_if_eq("--serve").is_some() {
         let site = http::Site::named(&arguments.next().ok_or("which server?")?)?;
-        return one_thread()?.block_on(http::serve(site));
+        let size = Size::named(&arguments.next().ok_or("which size?")?)?;
+        return one_thread()?.block_on(http::serve(site, size));
     }
     let Some(options) = options(arguments)? else {
         print!("{HELP}");
@@ -231,21 +233,23 @@ fn with_threads(options: &Options) -> Outcome<Vec<ThreadsRow>> {
 }
 
 async fn over_http(options: &Options) -> Outcome<()> {
-    let mut servers = Vec::new();
-    for site in http::Site::ALL {
-        servers.push(Served::start(site).await?);
-    }
     let time = options.time(Duration::from_secs(1));
     let mut rows = Vec::new();
-    for (name, work) in http::WORKS {
-        let mut all = vec![Vec::new(); servers.len()];
-        for round in 1..=options.rounds() {
-            eprintln!("over HTTP, {name}, round {round}");
-            for (server, rounds) in servers.iter().zip(&mut all) {
-                rounds.push(server.round(work, time).await?);
-            }
+    for &size in &options.sizes {
+        let mut servers = Vec::new();
+        for site in http::Site::ALL {
+            servers.push(Served::start(site, size).await?);
         }
-        rows.extend(http::rows(name, &all));
+        for (name, work) in http::WORKS {
+            let mut all = vec![Vec::new(); servers.len()];
+            for round in 1..=options.rounds() {
+                eprintln!("over HTTP, {}, {name}, round {round}", size_name(size));
+                for (server, rounds) in servers.iter_mut().zip(&mut all) {
+                    rounds.push(server.round(work, time).await?);
+                }
+            }
+            rows.extend(http::rows(name, size, &all));
+        }
     }
     http::print(&rows);
     options.write(&json!({ "http": rows }), &http::chart(&rows))

@@ -1,76 +1,135 @@
 //! Clients that cost little: one request is written, its answer is read, and so on.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use work::{Outcome, Round};
+use work::{Outcome, Round, Size};
 
 use super::CONNECTIONS;
 use crate::request::Work;
 
+/// A multiple of the connections is taken of these.
 const SESSIONS: usize = 1_000;
+/// What a server without sessions is sent.
 const NOBODY: &str = "id=0123456789012345678901234567890123456789";
 
 /// The clients of one server.
 pub struct Client {
     port: u16,
-    cookies: Arc<[String]>,
+    has_sessions: bool,
+    cookies: Vec<String>,
+    most: usize,
 }
 
 impl Client {
     /// Makes sessions, if the server has any, and sees that they work.
-    pub(crate) async fn new(port: u16, has_sessions: bool) -> Outcome<Self> {
+    pub(crate) async fn new(port: u16, has_sessions: bool, size: Size) -> Outcome<Self> {
         let mut connection = Connection::open(port).await?;
         let mut cookies = Vec::new();
         for _ in 0..SESSIONS {
-            let answer = connection.ask(&head(Work::Fill, NOBODY)).await?;
+            let answer = connection.ask(&head(Work::Fill, None)).await?;
             cookies.push(match has_sessions {
                 true => answer.cookie().ok_or("a new session sets a cookie")?,
                 false => NOBODY.to_owned(),
             });
         }
         if has_sessions {
-            let written = connection
-                .ask(&head(Work::ReadAndWrite, &cookies[0]))
+            let written = head(Work::ReadAndWrite, Some(&cookies[0]));
+            let written = connection.ask(&written).await?;
+            let signed_in = connection
+                .ask(&head(Work::SignIn, Some(&cookies[0])))
                 .await?;
-            let read = connection.ask(&head(Work::Read, &cookies[0])).await?;
-            let other = connection.ask(&head(Work::Read, &cookies[1])).await?;
-            if written.body != read.body || read.body == other.body {
+            let old = std::mem::take(&mut cookies[0]);
+            cookies[0] = signed_in.cookie().ok_or("a sign-in sets a cookie")?;
+            let read = connection.ask(&head(Work::Read, Some(&cookies[0]))).await?;
+            let other = connection.ask(&head(Work::Read, Some(&cookies[1]))).await?;
+            if signed_in.body != read.body || written.body == read.body || read.body == other.body {
                 return Err("what was written is not what is read".into());
             }
+            if old == cookies[0] {
+                return Err("a sign-in keeps the id".into());
+            }
         }
-        let cookies = cookies.into();
-        Ok(Self { port, cookies })
+        Ok(Self {
+            port,
+            has_sessions,
+            cookies,
+            most: size.new_ones() / CONNECTIONS,
+        })
     }
 
-    pub(crate) async fn round(&self, work: Work, time: Duration) -> Outcome<Round> {
+    pub(crate) async fn round(&mut self, work: Work, time: Duration) -> Outcome<Round> {
         let mut connections = Vec::new();
         for _ in 0..CONNECTIONS {
             connections.push(Connection::open(self.port).await?);
         }
         let share = self.cookies.len() / CONNECTIONS;
+        let mut cookies = std::mem::take(&mut self.cookies).into_iter();
         let began = Instant::now();
-        let tasks: Vec<_> = (connections.into_iter().enumerate())
-            .map(|(n, connection)| {
-                let mine = &self.cookies[n * share..(n + 1) * share];
-                let heads = mine.iter().map(|cookie| head(work, cookie)).collect();
-                tokio::spawn(connection.run(heads, began + time))
-            })
-            .collect();
+        let mut tasks = Vec::new();
+        for connection in connections {
+            let user = User {
+                connection,
+                cookies: cookies.by_ref().take(share).collect(),
+                work,
+                follows: self.has_sessions && work == Work::SignIn,
+            };
+            let most = if work.makes() { self.most } else { usize::MAX };
+            tasks.push(tokio::spawn(user.run(began + time, most)));
+        }
         let mut times = Vec::new();
+        self.cookies.extend(cookies);
         for task in tasks {
-            times.extend(task.await??);
+            let (took, cookies) = task.await??;
+            times.extend(took);
+            self.cookies.extend(cookies);
         }
         Round::of(times, began.elapsed())
     }
 }
 
-fn head(work: Work, cookie: &str) -> Vec<u8> {
+/// One connection, with sessions that no other one has.
+struct User {
+    connection: Connection,
+    cookies: Vec<String>,
+    work: Work,
+    /// Whether each answer has the cookie that is to be sent from then on.
+    follows: bool,
+}
+
+impl User {
+    /// How long requests took, and the cookies as they are now.
+    async fn run(mut self, until: Instant, most: usize) -> Outcome<(Vec<Duration>, Vec<String>)> {
+        let mut heads: Vec<_> = (self.cookies.iter())
+            .map(|cookie| head(self.work, Some(cookie).filter(|_| !self.work.makes())))
+            .collect();
+        let mut times = Vec::new();
+        let places = heads.len();
+        for n in (0..places).cycle().take(most) {
+            let began = Instant::now();
+            if began >= until {
+                break;
+            }
+            if self.follows {
+                let answer = self.connection.ask(&heads[n]).await?;
+                times.push(began.elapsed());
+                self.cookies[n] = answer.cookie().ok_or("a sign-in sets a cookie")?;
+                heads[n] = head(self.work, Some(&self.cookies[n]));
+            } else {
+                self.connection.exchange(&heads[n]).await?;
+                times.push(began.elapsed());
+            }
+        }
+        Ok((times, self.cookies))
+    }
+}
+
+fn head(work: Work, cookie: Option<&String>) -> Vec<u8> {
     let path = work.path();
-    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\ncookie: {cookie}\r\n\r\n").into_bytes()
+    let cookie = cookie.map_or_else(String::new, |cookie| format!("cookie: {cookie}\r\n"));
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{cookie}\r\n").into_bytes()
 }
 
 struct Connection {
@@ -100,19 +159,6 @@ impl Connection {
         stream.set_nodelay(true)?;
         let read = Vec::with_capacity(4096);
         Ok(Self { stream, read })
-    }
-
-    async fn run(mut self, heads: Vec<Vec<u8>>, until: Instant) -> Outcome<Vec<Duration>> {
-        let mut times = Vec::new();
-        for head in heads.iter().cycle() {
-            let began = Instant::now();
-            if began >= until {
-                break;
-            }
-            self.exchange(head).await?;
-            times.push(began.elapsed());
-        }
-        Ok(times)
     }
 
     async fn ask(&mut self, head: &[u8]) -> Outcome<Answer> {

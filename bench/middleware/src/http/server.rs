@@ -26,8 +26,8 @@ use crate::request::Work;
 use crate::site::{Site, bare};
 
 /// Says its port, and serves until its standard input ends.
-pub async fn serve(server: Server) -> Outcome<()> {
-    let site = Site::new(Size::Small);
+pub async fn serve(server: Server, size: Size) -> Outcome<()> {
+    let site = Site::new(size);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("{}", listener.local_addr()?.port());
     let serving = async {

@@ -1,13 +1,15 @@
 //! What was measured over HTTP.
 
 use serde::Serialize;
-use work::{Chart, Group, Round, Spread};
+use work::{Chart, Group, Round, Size, Spread};
 
-use super::{Site, WORKS};
+use super::Site;
+use crate::request::size_name;
 
 #[derive(Serialize)]
 pub struct HttpRow {
     request: &'static str,
+    session: &'static str,
     server: &'static str,
     per_second: Spread,
     /// Microseconds.
@@ -18,7 +20,7 @@ pub struct HttpRow {
 }
 
 /// A row for each server; `rounds` are those of [`Site::ALL`].
-pub fn rows(request: &'static str, rounds: &[Vec<Round>]) -> Vec<HttpRow> {
+pub fn rows(request: &'static str, size: Size, rounds: &[Vec<Round>]) -> Vec<HttpRow> {
     let of = |site: Site| {
         let place = Site::ALL.into_iter().position(|other| other == site);
         rounds
@@ -32,6 +34,7 @@ pub fn rows(request: &'static str, rounds: &[Vec<Round>]) -> Vec<HttpRow> {
             let spread = |figure: fn(&Round) -> f64| Spread::of(mine.iter().map(figure));
             HttpRow {
                 request,
+                session: size_name(size),
                 server: site.name(),
                 per_second: spread(|round| round.rate),
                 p50: spread(|round| round.p50),
@@ -48,15 +51,22 @@ pub fn rows(request: &'static str, rounds: &[Vec<Round>]) -> Vec<HttpRow> {
 
 pub fn print(rows: &[HttpRow]) {
     println!(
-        "| a request | server | a second | least | most | p50, µs | p99, µs | of the bare server | \
-         least | most |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+        "| a request | session | server | a second | least | most | p50, µs | p99, µs | of the bare server | \
+         least | most |\n|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     );
     for row in rows {
         let Spread { median, min, max } = row.per_second;
         let of = row.of_bare;
         println!(
-            "| {} | {} | {median:.0} | {min:.0} | {max:.0} | {:.0} | {:.0} | {:.3} | {:.3} | {:.3} |",
-            row.request, row.server, row.p50.median, row.p99.median, of.median, of.min, of.max
+            "| {} | {} | {} | {median:.0} | {min:.0} | {max:.0} | {:.0} | {:.0} | {:.3} | {:.3} | {:.3} |",
+            row.request,
+            row.session,
+            row.server,
+            row.p50.median,
+            row.p99.median,
+            of.median,
+            of.min,
+            of.max
         );
     }
 }
@@ -64,18 +74,21 @@ pub fn print(rows: &[HttpRow]) {
 /// The ratios, a group for each kind of request.
 pub fn chart(rows: &[HttpRow]) -> Chart {
     let has_sessions = |row: &&HttpRow| Site::named(row.server).is_ok_and(|s| s != s.bare());
-    let groups = WORKS.iter().map(|(request, _)| Group {
-        heading: (*request).to_owned(),
-        bars: (rows
-            .iter()
-            .filter(|row| row.request == *request)
-            .filter(has_sessions))
-        .map(|row| (row.server.to_owned(), row.of_bare.median))
-        .collect(),
-    });
+    let of = |row: &HttpRow| format!("{}, {}", row.request, row.session);
+    let mut groups: Vec<Group> = Vec::new();
+    for row in rows.iter().filter(has_sessions) {
+        let bar = (row.server.to_owned(), row.of_bare.median);
+        match groups.last_mut().filter(|group| group.heading == of(row)) {
+            Some(group) => group.bars.push(bar),
+            None => groups.push(Group {
+                heading: of(row),
+                bars: vec![bar],
+            }),
+        }
+    }
     Chart {
         title: "Over HTTP/1.1, store in memory".to_owned(),
         axis: "requests a second, as a multiple of the same server without sessions".to_owned(),
-        groups: groups.collect(),
+        groups,
     }
 }

@@ -1,17 +1,15 @@
 //! This library.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use obsession_core::{
-    Clock, Lifetime, ManualClock, SessionId, SessionManager, SessionStore, SystemClock,
+    Clock, Event, Events, Lifetime, ManualClock, SessionId, SessionManager, SessionStore,
+    SystemClock,
 };
 
 use crate::{Library, Outcome, Plan};
-
-/// How many records `Cleanup` removes at once unless set.
-const BATCH: usize = 500;
 
 /// By which time sessions expire.
 #[derive(Clone, Debug)]
@@ -65,6 +63,18 @@ fn manager(store: Arc<dyn SessionStore>, time: &Time, lifetime: Lifetime) -> Ses
     builder.lifetime(lifetime).build()
 }
 
+/// When each batch ended that removed something, and how much.
+#[derive(Debug, Default)]
+struct Batches(Mutex<Vec<(Instant, usize)>>);
+
+impl Events for Batches {
+    fn tell(&self, event: &Event) {
+        if let (Event::Removed { count }, Ok(mut batches)) = (event, self.0.lock()) {
+            batches.push((Instant::now(), *count));
+        }
+    }
+}
+
 #[async_trait]
 impl Library for Ours {
     /// The lifetime is that of a manager, so that none is kept with the session.
@@ -105,17 +115,19 @@ impl Library for Ours {
         Ok(())
     }
 
-    /// As `Cleanup` does it.
     async fn clean(&self) -> Outcome<Option<Vec<(Duration, Option<usize>)>>> {
-        let mut batches = Vec::new();
-        loop {
-            let began = Instant::now();
-            let removed = self.store.delete_expired(BATCH).await?;
-            batches.push((began.elapsed(), Some(removed)));
-            if removed < BATCH {
-                return Ok(Some(batches));
-            }
-            tokio::task::yield_now().await;
+        let batches = Arc::new(Batches::default());
+        let manager = SessionManager::builder(self.store.clone()).events(Arc::clone(&batches));
+        let cleanup = manager.build().cleanup();
+        let mut began = Instant::now();
+        cleanup.run_once().await?;
+        let end = Instant::now();
+        let mut all = Vec::new();
+        for (end, count) in batches.0.lock().map_err(|_| "it has panicked")?.drain(..) {
+            all.push((end - began, Some(count)));
+            began = end;
         }
+        all.push((end - began, Some(0)));
+        Ok(Some(all))
     }
 }
