@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::SessionKey;
 
-type Source = Box<dyn StdError + Send + Sync>;
+pub(crate) type Source = Box<dyn StdError + Send + Sync>;
 
 /// A store failed. It says what failed and whether the call may have been applied.
 #[derive(Debug)]

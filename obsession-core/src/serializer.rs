@@ -1,5 +1,6 @@
 //! Values as bytes.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,7 +10,16 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use crate::Error;
+use crate::error::Source;
 use crate::readable;
+
+/// What a thread keeps for values that it writes, in bytes at most.
+const KEPT: usize = 4096;
+
+thread_local! {
+    /// Where a value is written until its length is known.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// How values are written.
 ///
@@ -40,15 +50,31 @@ impl Serializer {
     ) -> Result<Value, Error> {
         let bytes = readable::check(value, self == Self::Json)
             .map_err(Into::into)
-            .and_then(|()| match self {
-                Self::Json => serde_json::to_vec(value).map_err(Into::into),
-                Self::Postcard => postcard::to_allocvec(value).map_err(Into::into),
-            });
+            .and_then(|()| self.write(value));
         let bytes = bytes.map_err(|source| Error::Encode {
             name: name.into(),
             source,
         })?;
-        Ok(Value::new(self, bytes.into()))
+        Ok(Value::new(self, bytes))
+    }
+
+    fn write<T: Serialize + ?Sized>(self, value: &T) -> Result<Arc<[u8]>, Source> {
+        // Taken, since a value may set others while it is written.
+        let mut bytes = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        bytes.clear();
+        let bytes = match self {
+            Self::Json => {
+                serde_json::to_writer(&mut bytes, value)?;
+                bytes
+            }
+            Self::Postcard => postcard::to_extend(value, bytes)?,
+        };
+        let shared = Arc::from(&bytes[..]);
+        if bytes.capacity() <= KEPT {
+            // A thread that is about to end keeps none.
+            let _ = SCRATCH.try_with(|scratch| scratch.set(bytes));
+        }
+        Ok(shared)
     }
 }
 

@@ -55,6 +55,55 @@ async fn a_value_of_another_type_is_an_error_and_stays() {
     }
 }
 
+/// Sets another value, and may fail, when it is halfway written.
+struct Halfway<'a>(&'a Session, bool);
+
+impl Serialize for Halfway<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::{Error, SerializeTuple};
+        let mut tuple = serializer.serialize_tuple(2)?;
+        tuple.serialize_element("before")?;
+        self.0.insert("inner", "inner").map_err(Error::custom)?;
+        if self.1 {
+            return Err(Error::custom("it fails"));
+        }
+        tuple.serialize_element("after")?;
+        tuple.end()
+    }
+}
+
+/// Values are written in memory that a thread keeps.
+#[tokio::test]
+async fn no_value_has_bytes_of_another() {
+    for serializer in BOTH {
+        let at = at_in(serializer);
+        let session = at.others.open(None);
+        let long = "long".repeat(3000);
+        session.insert("long", &long).unwrap();
+        session.insert("short", "short").unwrap();
+        assert!(session.insert("outer", &Halfway(&session, true)).is_err());
+        session.insert("next", "next").unwrap();
+        session.insert("outer", &Halfway(&session, false)).unwrap();
+        session.insert("last", "last").unwrap();
+        let id = saved(&session).await;
+        let session = at.open(&id);
+        for (name, value) in [("long", &*long), ("short", "short"), ("inner", "inner")] {
+            assert_eq!(
+                session.get::<String>(name).await.unwrap().as_deref(),
+                Some(value)
+            );
+        }
+        let outer: Option<(String, String)> = session.get("outer").await.unwrap();
+        assert_eq!(outer, Some(("before".to_owned(), "after".to_owned())));
+        for name in ["next", "last"] {
+            assert_eq!(
+                session.get::<String>(name).await.unwrap().as_deref(),
+                Some(name)
+            );
+        }
+    }
+}
+
 /// An error is logged and shown, so the value must not stand in it.
 #[tokio::test]
 async fn an_error_about_a_value_does_not_quote_it() {
