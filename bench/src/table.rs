@@ -5,6 +5,8 @@ use work::{Chart, Group, Kind, Round, Size, Spread};
 
 pub(crate) const OURS: &str = "obsession";
 pub(crate) const THEIRS: &str = "tower-sessions";
+/// On SQLite with `synchronous=NORMAL`, which may lose the last writes with the machine's power.
+pub(crate) const THEIRS_NORMAL: &str = "tower-sessions, NORMAL";
 
 #[derive(Serialize)]
 pub(crate) struct Row {
