@@ -68,8 +68,8 @@ impl Cleanup {
     }
 
     /// How many records to remove at once at most, 500 unless set. Between batches other work gets
-    /// its turn, and those that take more than 20 milliseconds are followed by smaller ones, down to
-    /// 50 records.
+    /// its turn. A round begins with 100 at most; batches that take less than 10 milliseconds are
+    /// followed by larger ones, and those that take more than 20 by smaller ones, down to 50.
     pub fn batch(mut self, records: usize) -> Self {
         self.batch = records.max(1);
         self
