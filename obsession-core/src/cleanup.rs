@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::events::Listener;
-use crate::manager::{LATE_STORE, bounded};
+use crate::manager::bounded;
 use crate::until::Until;
-use crate::{Event, Revision, SessionStore, StoreError};
+use crate::{Effect, Event, Revision, SessionStore, StoreError};
 
 /// A batch that takes longer is given up, so that a store that never answers stops nobody from
 /// stopping.
@@ -114,8 +114,7 @@ impl Cleanup {
             loop {
                 let begun = Instant::now();
                 let batch = self.store.delete_expired(pace.batch);
-                let late = StoreError::unknown(LATE_STORE);
-                match bounded(&Until::within(BATCH_DEADLINE), batch, late).await {
+                match bounded(&Until::within(BATCH_DEADLINE), batch, Effect::Unknown).await {
                     Ok(batch) => {
                         removed += batch;
                         self.tell(batch);

@@ -12,7 +12,6 @@ use crate::attempt::Attempt;
 use crate::changes::{Change, View};
 use crate::events::Event;
 use crate::live::Live;
-use crate::manager::LATE_STORE;
 use crate::session::Session;
 use crate::state::{Absent, Base, State};
 use crate::until::Until;
@@ -69,41 +68,28 @@ impl Session {
         let shared = &self.0.manager.shared;
         let presented = self.0.source.presented();
         let presents = !matches!(presented, Presented::Nothing);
-        let mut others = Vec::new().into_iter();
         match presented {
             Presented::Malformed => shared.events.tell(|| Event::Malformed),
             Presented::Ambiguous | Presented::Several(_) => shared.events.tell(|| Event::Duplicate),
             Presented::Nothing | Presented::Id(_) => {}
         }
-        let first = match presented {
-            Presented::Id(id) => Some(id),
-            Presented::Several(ids) => {
-                others = ids.into_iter();
-                others.next()
+        let loaded = match presented {
+            Presented::Id(id) => {
+                let base = shared.load(&id, until).await?;
+                Some((id, base))
             }
+            // In a box since it is seldom, and would make the future of every handler larger.
+            Presented::Several(ids) => Box::pin(shared.load_one_of(ids, until)).await?,
             Presented::Nothing | Presented::Malformed | Presented::Ambiguous => {
                 tracing::debug!(?presented, "no usable session id");
                 None
             }
         };
-        let Some(mut id) = first else {
+        let Some((id, base)) = loaded else {
             let mut state = self.state();
             (state.presented, state.failure) = (presents, None);
             return state.loaded(Base::Absent(Absent::NoId));
         };
-        let mut base = shared.load(&id, until).await?;
-        for other in others {
-            if matches!(base, Base::Live(_)) {
-                break;
-            }
-            let found = shared.load(&other, until).await?;
-            // Of what is not there it is remembered that one was replaced just now.
-            if matches!(found, Base::Live(_))
-                || !matches!(base, Base::Absent(Absent::Superseded { late: true }))
-            {
-                (id, base) = (other, found);
-            }
-        }
         let mut state = self.state();
         let found = matches!(base, Base::Live(_));
         if found {
@@ -250,10 +236,9 @@ impl Session {
         let shared = &self.0.manager.shared;
         let store = shared.store();
         let record = &attempt.live.record;
-        let late = StoreError::unknown(LATE_STORE);
         match attempt.expected {
             None => shared
-                .call(StoreCall::Create, until, store.create(record), late)
+                .call(StoreCall::Create, until, store.create(record))
                 .await
                 .map(|answer| match answer {
                     Create::Created => Answer::Applied,
@@ -262,7 +247,7 @@ impl Session {
             Some(expected) => {
                 let update = store.update(expected, record);
                 shared
-                    .call(StoreCall::Update, until, update, late)
+                    .call(StoreCall::Update, until, update)
                     .await
                     .map(|answer| match answer {
                         Update::Updated => Answer::Applied,
@@ -347,8 +332,7 @@ impl Session {
         };
         let shared = &self.0.manager.shared;
         let deleting = shared.store().delete(&key);
-        let late = StoreError::unknown(LATE_STORE);
-        let answer = shared.call(StoreCall::Delete, until, deleting, late).await;
+        let answer = shared.call(StoreCall::Delete, until, deleting).await;
         let mut state = self.state();
         match answer {
             Ok(Delete::Deleted) => {

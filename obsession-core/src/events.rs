@@ -198,6 +198,19 @@ pub enum StoreCall {
 }
 
 impl StoreCall {
+    /// What a call may have done that has not been answered in time.
+    pub(crate) const fn effect_if_late(self) -> Effect {
+        match self {
+            Self::Load | Self::List => Effect::NotApplied,
+            Self::Create
+            | Self::Update
+            | Self::Touch
+            | Self::Delete
+            | Self::DeleteExpired
+            | Self::DeleteSubject => Effect::Unknown,
+        }
+    }
+
     /// The method's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

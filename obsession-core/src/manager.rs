@@ -22,9 +22,9 @@ use crate::turns::Turns;
 use crate::until::Until;
 use crate::watchers::Watchers;
 use crate::{
-    Cleanup, Clock, EndReason, Error, Event, Lifetime, Presented, Record, Revision, Serializer,
-    SessionId, SessionIndex, SessionInfo, SessionKey, SessionStore, StoreCall, StoreError,
-    Timestamp, Touch,
+    Cleanup, Clock, Effect, EndReason, Error, Event, Lifetime, Presented, Record, Revision,
+    Serializer, SessionId, SessionIndex, SessionInfo, SessionKey, SessionStore, StoreCall,
+    StoreError, Timestamp, Touch,
 };
 
 /// How long after its replacement an old token is taken for a request that was under way.
@@ -140,8 +140,7 @@ impl SessionManager {
     ) -> Result<Vec<SessionInfo>, Error> {
         let records = self.index()?.list(subject, after, limit);
         let until = self.until();
-        let late = StoreError::not_applied(LATE_STORE);
-        let records = self.shared.call(StoreCall::List, &until, records, late);
+        let records = self.shared.call(StoreCall::List, &until, records);
         let records = records.await?;
         Ok(records
             .iter()
@@ -157,8 +156,7 @@ impl SessionManager {
     pub async fn end(&self, subject: &str, key: &SessionKey) -> Result<bool, Error> {
         let until = self.until();
         let found = self.shared.store().load(key);
-        let late = StoreError::not_applied(LATE_STORE);
-        let found = self.shared.call(StoreCall::Load, &until, found, late);
+        let found = self.shared.call(StoreCall::Load, &until, found);
         let Some(record) = found.await? else {
             return Ok(false);
         };
@@ -167,8 +165,7 @@ impl SessionManager {
             return Ok(false);
         }
         let deleted = self.shared.store().delete(key);
-        let late = StoreError::unknown(LATE_STORE);
-        let deleted = self.shared.call(StoreCall::Delete, &until, deleted, late);
+        let deleted = self.shared.call(StoreCall::Delete, &until, deleted);
         let deleted = deleted.await? == crate::Delete::Deleted;
         if deleted {
             tracing::info!(%key, "session ended from another one");
@@ -193,10 +190,7 @@ impl SessionManager {
     ) -> Result<usize, Error> {
         let ended = self.index()?.delete_subject(subject, except);
         let until = self.until();
-        let late = StoreError::unknown(LATE_STORE);
-        let ended = self
-            .shared
-            .call(StoreCall::DeleteSubject, &until, ended, late);
+        let ended = self.shared.call(StoreCall::DeleteSubject, &until, ended);
         let count = ended.await?;
         self.shared.watchers.ring_all(subject);
         tracing::info!(count, "sessions of a subject ended");
@@ -237,9 +231,35 @@ impl Shared {
     pub(crate) async fn load(&self, id: &SessionId, until: &Until) -> Result<Base, Error> {
         let key = id.key();
         let loading = self.store().load(&key);
-        let late = StoreError::not_applied(LATE_STORE);
-        let found = self.call(StoreCall::Load, until, loading, late).await?;
-        let now = self.clock.now();
+        let found = self.call(StoreCall::Load, until, loading).await?;
+        self.judge(id, found)
+    }
+
+    /// Finds the first of `ids` that gives a right to something. Of what is not there it is remembered
+    /// that one was replaced just now.
+    pub(crate) async fn load_one_of(
+        &self,
+        ids: Vec<SessionId>,
+        until: &Until,
+    ) -> Result<Option<(SessionId, Base)>, Error> {
+        let mut best = None;
+        for id in ids {
+            let found = self.load(&id, until).await?;
+            let live = matches!(found, Base::Live(_));
+            let replaced = Base::is_replaced_just_now;
+            if live || !best.as_ref().is_some_and(|(_, base)| replaced(base)) {
+                best = Some((id, found));
+            }
+            if live {
+                break;
+            }
+        }
+        Ok(best)
+    }
+
+    /// What a record, if there is one, says of the right of `id` to it.
+    fn judge(&self, id: &SessionId, found: Option<Record>) -> Result<Base, Error> {
+        let (key, now) = (id.key(), self.clock.now());
         // Of another key's record it does not matter whether it is live: it is no answer.
         let Some(record) = found else {
             self.events.tell(|| Event::Unknown { key });
@@ -307,28 +327,29 @@ impl Shared {
         until: &Until,
     ) -> Result<Touch, StoreError> {
         let touching = self.store().touch(key, expected, deadline);
-        let late = StoreError::unknown(LATE_STORE);
-        self.call(StoreCall::Touch, until, touching, late).await
+        self.call(StoreCall::Touch, until, touching).await
     }
 
     /// Awaits a call of the store, at most `until`, and tells how it went.
-    pub(crate) async fn call<T: Send>(
-        &self,
+    pub(crate) fn call<'a, T: Send + 'a>(
+        &'a self,
         call: StoreCall,
-        until: &Until,
-        answer: Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + '_>>,
-        late: StoreError,
-    ) -> Result<T, StoreError> {
+        until: &'a Until,
+        answer: Answering<'a, T>,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + 'a {
         let began = self.events.listens().then(Instant::now);
-        let answer = bounded(until, answer, late).await;
-        if let Some(began) = began {
-            self.events.tell(|| Event::Answered {
-                call,
-                took: began.elapsed(),
-                failed: answer.as_ref().err().map(StoreError::effect),
-            });
+        let answer = bounded(until, answer, call.effect_if_late());
+        async move {
+            let answer = answer.await;
+            if let Some(began) = began {
+                self.events.tell(|| Event::Answered {
+                    call,
+                    took: began.elapsed(),
+                    failed: answer.as_ref().err().map(StoreError::effect),
+                });
+            }
+            answer
         }
-        answer
     }
 
     fn info(&self, record: &Record) -> SessionInfo {
@@ -341,18 +362,37 @@ impl Shared {
 }
 
 /// The answer of a store that ran out of time.
-pub(crate) const LATE_STORE: &str = "the store did not answer in time";
+const LATE_STORE: &str = "the store did not answer in time";
 
-/// Awaits a call of the store, at most `until`; then the answer is `late`.
-pub(crate) async fn bounded<T: Send>(
-    until: &Until,
-    mut call: Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + '_>>,
-    late: StoreError,
-) -> Result<T, StoreError> {
-    // A store in memory answers at the first poll, and then no timer is set up.
-    match poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => within(until, call).await.unwrap_or(Err(late)),
+/// What a store's method returns.
+type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Awaits a call of the store, at most `until`. If that was not enough, it may have had the effect `late`.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "it is a part of every handler's future, where an async fn has its arguments twice"
+)]
+pub(crate) fn bounded<'a, T: Send + 'a>(
+    until: &'a Until,
+    mut answer: Answering<'a, T>,
+    late: Effect,
+) -> impl Future<Output = Result<T, StoreError>> + Send + 'a {
+    async move {
+        // A store in memory answers at the first poll, and then no timer is set up.
+        let now = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx)));
+        if let Poll::Ready(answer) = now.await {
+            return answer;
+        }
+        let answer = within(until, answer).await;
+        answer.unwrap_or_else(|| Err(late_store(late)))
+    }
+}
+
+/// A store has not answered in time, and has done at most this.
+pub(crate) const fn late_store(effect: Effect) -> StoreError {
+    match effect {
+        Effect::NotApplied => StoreError::not_applied(LATE_STORE),
+        Effect::Unknown => StoreError::unknown(LATE_STORE),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The handle that an application holds.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -60,14 +60,15 @@ pub(crate) struct Shared<S: ?Sized> {
 
 impl Session {
     pub(crate) fn new(manager: SessionManager, source: impl IdSource) -> Self {
-        let state = State::new(manager.shared.events.listens());
-        let state = std::sync::Mutex::new(state);
-        Self(Arc::new(Shared {
+        let observed = manager.shared.events.listens();
+        let span = tracing::debug_span!("session", key = tracing::field::Empty);
+        // It takes the memory first, so that all of this is made there and not copied.
+        Self(Arc::new_cyclic(|_: &Weak<Shared<_>>| Shared {
             manager,
-            io: tokio::sync::Mutex::new(()),
-            state,
-            span: tracing::debug_span!("session", key = tracing::field::Empty),
             source,
+            span,
+            io: tokio::sync::Mutex::new(()),
+            state: std::sync::Mutex::new(State::new(observed)),
         }))
     }
 

@@ -27,6 +27,13 @@ pub(crate) enum Base {
     Ended,
 }
 
+impl Base {
+    /// Whether another request has replaced the token a moment ago.
+    pub(crate) fn is_replaced_just_now(&self) -> bool {
+        matches!(self, Self::Absent(Absent::Superseded { late: true }))
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Absent {
     /// The client presented no usable id.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::live::Live;
-use crate::manager::{LATE_STORE, Shared, bounded};
+use crate::manager::{Shared, bounded};
 use crate::session::Session;
 use crate::watchers::Place;
-use crate::{Bell, Event, SessionKey, StoreCall, StoreError, Timestamp};
+use crate::{Bell, Effect, Event, SessionKey, StoreCall, Timestamp};
 
 /// How long after a look that its store rang for the next such look comes at the earliest. A session
 /// that is written all the time would be loaded all the time otherwise.
@@ -184,8 +184,7 @@ impl Shared {
 
     /// Has the store ring, if it does, and if it can say so in time.
     async fn bell(&self, key: &SessionKey) -> Bell {
-        let late = StoreError::not_applied(LATE_STORE);
-        match bounded(&self.until(), self.store().watch(key), late).await {
+        match bounded(&self.until(), self.store().watch(key), Effect::NotApplied).await {
             Ok(bell) => bell,
             Err(error) => {
                 tracing::debug!(%key, %error, "a watch goes on without being told by the store");
@@ -239,9 +238,8 @@ impl Shared {
     async fn look_again(&self, watched: &Watched) -> Look {
         let key = watched.key;
         let loading = self.store().load(&key);
-        let late = StoreError::not_applied(LATE_STORE);
         let until = self.until();
-        let found = self.call(StoreCall::Load, &until, loading, late);
+        let found = self.call(StoreCall::Load, &until, loading);
         let found = match found.await {
             Ok(found) => found,
             Err(error) => {

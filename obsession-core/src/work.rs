@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::sync::MutexGuard;
 
 use crate::failure::Failure;
-use crate::manager::{LATE_STORE, within};
+use crate::manager::{late_store, within};
 use crate::session::Session;
 use crate::state::State;
 use crate::until::Until;
-use crate::{Error, StoreError};
+use crate::{Effect, Error};
 
 /// The right to talk to the store for a session, and how long.
 pub(crate) struct Work<'a> {
@@ -56,7 +56,7 @@ impl Session {
             not_ours: until.waited(),
             until,
             session: self,
-            _io: io.ok_or(StoreError::not_applied(LATE_STORE))?,
+            _io: io.ok_or(late_store(Effect::NotApplied))?,
         })
     }
 

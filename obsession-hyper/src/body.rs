@@ -34,10 +34,11 @@ pub(crate) struct OpenSession {
 }
 
 impl<B> SessionBody<B> {
-    pub(crate) fn new(inner: B) -> Self {
+    /// With a session that ends with it, if there is one.
+    pub(crate) fn new(inner: B, open: Option<OpenSession>) -> Self {
         Self {
             inner: Some(inner),
-            open: None,
+            open: open.map(Box::new),
         }
     }
 
@@ -45,14 +46,6 @@ impl<B> SessionBody<B> {
         Self {
             inner: None,
             open: None,
-        }
-    }
-
-    /// The same, with a session that ends with it.
-    pub(crate) fn with(self, open: Option<OpenSession>) -> Self {
-        Self {
-            open: open.map(Box::new),
-            ..self
         }
     }
 }

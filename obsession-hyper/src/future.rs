@@ -84,7 +84,7 @@ where
                 _ => End::Request,
             };
             let finished = try_finish(this.session, end, keep);
-            let response = match answer {
+            let mut response = match answer {
                 Ok(response) => response,
                 Err(error) => {
                     // What the handler has seen, whatever another try brings.
@@ -99,8 +99,8 @@ where
             let open = || OpenSession::new(this.session.clone(), this.teller.shared(), keep);
             let body = (end == End::Head).then(open);
             if let Some(action) = finished {
-                let response = this.teller.tell(response, &action, this.session);
-                return Poll::Ready(Ok(response.map(|inner| inner.with(body))));
+                this.teller.tell(&mut response, &action, this.session);
+                return Poll::Ready(Ok(response.map(|inner| SessionBody::new(inner, body))));
             }
             let mut outcome = finish(this.session, end, keep, this.teller.places());
             match Pin::new(&mut outcome).poll(cx) {
@@ -132,13 +132,13 @@ impl Teller {
     fn answer<R>(
         &self,
         outcome: Outcome,
-        (response, body): Answer<R>,
+        (mut response, body): Answer<R>,
         session: &Session,
     ) -> Response<SessionBody<R>> {
         match outcome {
             Outcome::Done(Ok(action)) => {
-                let response = self.tell(response, &action, session);
-                response.map(|inner| inner.with(body))
+                self.tell(&mut response, &action, session);
+                response.map(|inner| SessionBody::new(inner, body))
             }
             Outcome::Done(Err(error)) => {
                 tracing::error!(

@@ -7,6 +7,7 @@ mod cookie;
 mod csrf;
 mod finishing;
 mod future;
+mod head;
 mod layer;
 #[cfg(feature = "metrics")]
 mod metrics;

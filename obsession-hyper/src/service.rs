@@ -86,14 +86,13 @@ impl<S> SessionService<S> {
     }
 
     /// Opens the session of `request` and puts it there.
-    fn open<B>(&self, request: Request<B>) -> (Request<B>, Session, Teller) {
+    fn open<B>(&self, request: &mut Request<B>) -> (Session, Teller) {
         let shared = &self.layer.shared;
-        let (mut head, body) = request.into_parts();
-        let source = RequestSource::new(&mut head, shared);
+        let source = RequestSource::new(request, shared);
         let teller = Teller::new(source.came_by(), Arc::clone(shared));
         let session = shared.manager.open_with(source);
-        (shared.give)(session.clone(), &mut head.extensions);
-        (Request::from_parts(head, body), session, teller)
+        (shared.give)(session.clone(), request.extensions_mut());
+        (session, teller)
     }
 }
 
@@ -105,8 +104,8 @@ where
     type Error = S::Error;
     type Future = SessionFuture<S::Future, R>;
 
-    fn call(&self, request: Request<B>) -> Self::Future {
-        let (request, session, teller) = self.open(request);
+    fn call(&self, mut request: Request<B>) -> Self::Future {
+        let (session, teller) = self.open(&mut request);
         let inner = session.span().in_scope(|| self.inner.call(request));
         SessionFuture::new(inner, session, teller)
     }
@@ -130,8 +129,8 @@ where
 
     /// Calls the inner service here and now, so that it is the one which said that it is ready: a
     /// clone that a future took along would not have.
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (request, session, teller) = self.open(request);
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let (session, teller) = self.open(&mut request);
         let inner = session.span().in_scope(|| self.inner.call(request));
         SessionFuture::new(inner, session, teller)
     }

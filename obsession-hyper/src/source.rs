@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::Request;
 use http::header::{HeaderMap, HeaderValue};
-use http::request::Parts;
 use obsession_core::{IdSource, Presented};
 
+use crate::head;
 use crate::layer::Shared;
 use crate::reader;
 use crate::transport::{Link, Way};
@@ -31,8 +32,8 @@ struct Line {
 }
 
 impl RequestSource {
-    /// Takes what is needed from `head`, where it is marked as sensitive.
-    pub(crate) fn new(head: &mut Parts, shared: &Arc<Shared>) -> Self {
+    /// Takes what is needed from the head of `request`, where it is marked as sensitive.
+    pub(crate) fn new<B>(request: &mut Request<B>, shared: &Arc<Shared>) -> Self {
         let links = shared.transport.links();
         let mut source = Self {
             first: None,
@@ -44,10 +45,11 @@ impl RequestSource {
         for (place, link) in links.iter().enumerate() {
             match &link.way {
                 Way::Custom(custom) => {
-                    source.found.push((place, custom.extract(head)));
+                    let presented = head::of_request(request, |head| custom.extract(head));
+                    source.found.push((place, presented));
                 }
                 Way::Cookie(_) | Way::Bearer | Way::Header(_) => {
-                    source.take_lines(place, link, &mut head.headers);
+                    source.take_lines(place, link, request.headers_mut());
                 }
             }
         }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use http::Response;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY};
-use http::{Response, response};
 use obsession_core::{ClientAction, Error, Session};
 
 use crate::body::SessionBody;
 use crate::cookie::{self, Cookie};
 use crate::finishing::Places;
+use crate::head;
 use crate::layer::Shared;
 use crate::policy::SavePolicy;
 use crate::source::CameBy;
@@ -34,19 +35,17 @@ impl Teller {
         Self { came_by, shared }
     }
 
-    /// The inner service's answer, with what there is to tell.
+    /// Puts what there is to tell into the inner service's answer.
     pub(crate) fn tell<R>(
         &self,
-        response: Response<R>,
+        response: &mut Response<R>,
         action: &ClientAction,
         session: &Session,
-    ) -> Response<SessionBody<R>> {
-        let (mut head, body) = response.into_parts();
-        self.act(&mut head, action);
+    ) {
+        self.act(response, action);
         if session.activity().looked {
-            self.vary(&mut head.headers);
+            self.vary(response.headers_mut());
         }
-        Response::from_parts(head, SessionBody::new(body))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -87,13 +86,13 @@ impl Teller {
         head: Response<()>,
         session: &Session,
     ) -> Response<SessionBody<R>> {
-        let (mut head, ()) = head.into_parts();
-        self.act(&mut head, &session.acknowledged());
-        forbid_storing(&mut head.headers);
-        Response::from_parts(head, SessionBody::empty())
+        let mut response = head.map(|()| SessionBody::empty());
+        self.act(&mut response, &session.acknowledged());
+        forbid_storing(response.headers_mut());
+        response
     }
 
-    fn act(&self, head: &mut response::Parts, action: &ClientAction) {
+    fn act<R>(&self, response: &mut Response<R>, action: &ClientAction) {
         if *action == ClientAction::Keep {
             return;
         }
@@ -101,15 +100,18 @@ impl Teller {
             return;
         };
         match &link.way {
-            Way::Cookie(cookie) => set_cookie(&mut head.headers, action, cookie),
-            Way::Header(name) => set_header(&mut head.headers, action, name),
-            Way::Custom(custom) => custom.tell(action, head),
+            Way::Cookie(cookie) => set_cookie(response.headers_mut(), action, cookie),
+            Way::Header(name) => set_header(response.headers_mut(), action, name),
+            Way::Custom(custom) => {
+                head::of_response(response, |head| custom.tell(action, head));
+            }
             Way::Bearer => return,
         }
-        forbid_storing(&mut head.headers);
+        let headers = response.headers_mut();
+        forbid_storing(headers);
         if self.shared.clear_site_data && *action == ClientAction::Clear {
             let data = HeaderValue::from_static(r#""cache", "storage""#);
-            head.headers.entry(CLEAR_SITE_DATA).or_insert(data);
+            headers.entry(CLEAR_SITE_DATA).or_insert(data);
         }
     }
 
