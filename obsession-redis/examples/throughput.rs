@@ -1,5 +1,5 @@
-//! How much of Redis's speed is left: loads and updates a second by 32 tasks on one connection, next
-//! to the same bytes read and written with the bare `redis` crate on another; and next to the least
+//! How much of Redis's speed is left: loads, updates and creates a second by 32 tasks on one connection,
+//! next to the same bytes read and written with the bare `redis` crate on another; and next to the least
 //! script that swaps, since a plain `SET` cannot.
 //!
 //! `cargo run --release -p obsession-redis --example throughput [redis://...] [seconds]`
@@ -7,9 +7,12 @@
 //! Without a URL it starts a `redis-server` of its own.
 
 use std::error::Error;
+use std::future::{Ready, ready};
 use std::time::{Duration, Instant};
 
-use obsession_core::{Record, Revision, SessionKey, SessionStore, Timestamp, Update};
+use obsession_core::{
+    Clock, Create, Record, Revision, SessionKey, SessionStore, SystemClock, Timestamp, Update,
+};
 use obsession_redis::RedisStore;
 use obsession_redis::redis::aio::MultiplexedConnection;
 use obsession_redis::redis::{Client, cmd};
@@ -40,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let bare = Client::open(url)?
         .get_multiplexed_async_connection()
         .await?;
-    let mut best = [Round::default(); 5];
+    let mut best = [Round::default(); 7];
     for _ in 0..ROUNDS {
         let mut cpu = Cpu(bare.clone());
         let rounds = [
@@ -49,6 +52,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             by_tasks(time, &mut cpu, |n| get_and_set(bare.clone(), n)).await?,
             by_tasks(time, &mut cpu, |n| load_and_update(store.clone(), n)).await?,
             by_tasks(time, &mut cpu, |n| get_and_swap(bare.clone(), n)).await?,
+            by_tasks(time, &mut cpu, |_| set_new(bare.clone())).await?,
+            by_tasks(time, &mut cpu, |_| create(store.clone())).await?,
         ];
         for (best, now) in best.iter_mut().zip(rounds) {
             if now.rate > best.rate {
@@ -56,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    let [get, load, get_set, load_update, get_swap] = best;
+    let [get, load, get_set, load_update, get_swap, set_new, create] = best;
     println!("                              a second   of bare   client CPU   server CPU");
     for (name, round, bare) in [
         ("bare GET", get, get),
@@ -64,6 +69,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ("bare GET + SET EX", get_set, get_set),
         ("load + update", load_update, get_set),
         ("bare GET + least script", get_swap, get_set),
+        ("bare SET NX EX", set_new, set_new),
+        ("create", create, set_new),
     ] {
         let (rate, of_bare) = (round.rate, round.rate / bare.rate);
         let (client, server) = (round.client, round.server);
@@ -255,17 +262,51 @@ async fn load_and_update(store: RedisStore, n: u64) -> Prepared<impl FnMut() -> 
             let Ok(Some(found)) = store.load(&key).await else {
                 unreachable!("it was created");
             };
-            let Ok(revision) = Revision::fresh() else {
-                unreachable!("the generator works");
-            };
             let next = Record {
-                revision,
+                revision: fresh(),
                 ..found.clone()
             };
             let updated = store.update(found.revision, &next).await;
             assert!(matches!(updated, Ok(Update::Updated)));
         })
     })
+}
+
+/// New names with an end soon, so that they do not pile up.
+fn set_new(connection: MultiplexedConnection) -> Ready<Prepared<impl FnMut() -> Once>> {
+    let value = [vec![0; 20], record(0).to_row()].concat();
+    ready(Ok(move || -> Once {
+        let (mut connection, value) = (connection.clone(), value.clone());
+        Box::pin(async move {
+            let mut set = cmd("SET");
+            let name = format!("bare:{:016x}", fresh().as_u64());
+            set.arg(name).arg(value).arg("NX").arg("EX").arg(5);
+            let set = set.query_async::<String>(&mut connection).await;
+            assert!(set.is_ok_and(|answer| answer == "OK"));
+        })
+    }))
+}
+
+fn create(store: RedisStore) -> Ready<Prepared<impl FnMut() -> Once>> {
+    ready(Ok(move || -> Once {
+        let store = store.clone();
+        Box::pin(async move {
+            let record = Record {
+                expires_at: SystemClock.now().saturating_add(Duration::from_secs(5)),
+                ..record(fresh().as_u64())
+            };
+            let created = store.create(&record).await;
+            assert!(matches!(created, Ok(Create::Created)));
+        })
+    }))
+}
+
+/// A random number.
+fn fresh() -> Revision {
+    match Revision::fresh() {
+        Ok(revision) => revision,
+        Err(error) => unreachable!("the generator works: {error}"),
+    }
 }
 
 async fn created(store: &RedisStore, n: u64) -> Prepared<Record> {

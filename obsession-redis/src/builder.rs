@@ -16,6 +16,7 @@ use redis::sentinel::SentinelClient;
 use crate::dial::{Connection, Dialer, Manner, Resolver, Target};
 use crate::layout::Keys;
 use crate::line::{Line, Wait};
+use crate::make::Kept;
 use crate::push::Pushes;
 use crate::store::Shared;
 use crate::swap::Loaded;
@@ -229,6 +230,7 @@ impl RedisStoreBuilder {
                 keys: Keys::new(&self.prefix),
                 clock: self.clock,
                 loaded: Loaded::new(),
+                kept: Kept::new(),
                 pushes,
             }),
         })

@@ -71,9 +71,9 @@ impl Connection {
                     Some((host, port)) => SingleNodeRoutingInfo::ByAddress { host, port },
                     None => pipeline.cmd_iter().next().and_then(route).into(),
                 };
-                connection
-                    .route_pipeline(pipeline.clone(), 0, count, route)
-                    .await
+                // It is large, and in the future of every call.
+                let routed = connection.route_pipeline(pipeline.clone(), 0, count, route);
+                Box::pin(routed).await
             }
         }
     }

@@ -8,6 +8,7 @@
 //! | key | type | what |
 //! |---|---|---|
 //! | `P{T}`*key* | string | a record |
+//! | `P{T}aside:`*number* | string | a large value on its way into a record, for seconds |
 //! | `P{T}deadlines` | sorted set | the keys of the shard's records by deadline |
 //! | `Psubject{}:`*subject* | sorted set | the keys of the subject's sessions |
 //!
@@ -80,6 +81,11 @@ impl Keys {
         self.join(tag(key), key.as_bytes())
     }
 
+    /// A key in the place of a record's.
+    pub(crate) fn beside(&self, key: &SessionKey, name: &str) -> Vec<u8> {
+        self.join(tag(key), name.as_bytes())
+    }
+
     pub(crate) fn deadlines(&self, tag: &str) -> Vec<u8> {
         self.join(tag, b"deadlines")
     }
@@ -100,6 +106,11 @@ impl Keys {
 
 /// The tag of a key's shard.
 pub(crate) fn tag(key: &SessionKey) -> &'static str {
+    TAGS[shard(key)]
+}
+
+/// The number of a key's shard.
+pub(crate) fn shard(key: &SessionKey) -> usize {
     let [.., last] = *key.as_bytes();
     let symbol = match last {
         b'A'..=b'Z' => last - b'A',
@@ -108,7 +119,7 @@ pub(crate) fn tag(key: &SessionKey) -> &'static str {
         b'.' => 62,
         _ => 63,
     };
-    TAGS[usize::from(symbol)]
+    usize::from(symbol)
 }
 
 /// The instants of a write, in the forms that scripts take.
@@ -204,6 +215,13 @@ pub(crate) fn is_indexed(old: &[u8], record: &Record, times: &Times) -> bool {
     let subject = record.subject.as_deref();
     let long_enough = old.get(8..16) >= Some(&big_endian(times.indexed)[..]);
     subject.is_none() || is_of(old, subject) && long_enough
+}
+
+/// What of a value those two need.
+pub(crate) fn beginning(value: &[u8]) -> &[u8] {
+    let rest = value.get(SUBJECT..).and_then(<[u8]>::split_first_chunk);
+    let length = rest.map_or(0, |(length, _)| usize::from(u16::from_le_bytes(*length)));
+    value.get(..SUBJECT + 2 + length).unwrap_or(value)
 }
 
 fn is_of(value: &[u8], subject: Option<&str>) -> bool {

@@ -7,6 +7,7 @@ mod error;
 mod index;
 mod layout;
 mod line;
+mod make;
 mod once;
 mod push;
 mod scripts;

@@ -1,6 +1,7 @@
 //! One call to Redis: sent once unless it is known that nothing came of it, and ended by its
 //! deadline.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use redis::{ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
@@ -40,6 +41,65 @@ pub(crate) struct Line {
     /// Keys of one call may be on several nodes.
     cluster: bool,
     wait: Option<Wait>,
+}
+
+/// Commands that are sent in one piece.
+pub(crate) struct Together<'a> {
+    pipeline: Pipeline,
+    /// The places of those whose errors are those of the call.
+    decisive: Range<usize>,
+    /// One of them as a call of a script, which a server may not know, and its place.
+    script: Option<(usize, &'a Command)>,
+}
+
+impl<'a> Together<'a> {
+    pub(crate) fn of(pipeline: Pipeline, decisive: Range<usize>) -> Self {
+        Self {
+            pipeline,
+            decisive,
+            script: None,
+        }
+    }
+
+    /// A command that decides, and what comes behind it.
+    fn behind(command: &'a Command, behind: redis::Cmd) -> Self {
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.add_command(command.short.clone());
+        pipeline.add_command(behind);
+        Self {
+            pipeline,
+            decisive: 0..1,
+            script: Some((0, command)),
+        }
+    }
+
+    /// A call of a script, and what is to be done for it before.
+    pub(crate) fn ahead(before: redis::Cmd, script: &'a Command) -> Self {
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.add_command(before);
+        pipeline.add_command(script.short.clone());
+        Self {
+            pipeline,
+            decisive: 0..2,
+            script: Some((1, script)),
+        }
+    }
+
+    /// Has the script sent with all of it from here on, unless that has been done.
+    fn send_whole(&mut self) -> bool {
+        let Some((at, script)) = self.script.take() else {
+            return false;
+        };
+        let Some(whole) = script.whole() else {
+            return false;
+        };
+        let old = std::mem::take(&mut self.pipeline);
+        for (place, cmd) in old.cmd_iter().enumerate() {
+            let cmd = if place == at { &whole } else { cmd };
+            self.pipeline.add_command(cmd.clone());
+        }
+        true
+    }
 }
 
 /// How far a call has come, for when its time is up.
@@ -96,13 +156,7 @@ impl Line {
             }
             _ => timeout_at(until, self.send(does, command, &mut progress)).await,
         };
-        // The time is up. A connection that does not answer may be one whose other end is gone.
-        ended.unwrap_or_else(|_| {
-            if progress.sent {
-                self.dialer.renew(progress.generation);
-            }
-            Err(Failure::late(progress.sent))
-        })
+        ended.unwrap_or_else(|_| Err(self.late(&progress)))
     }
 
     /// Sends independent reads or writes at once, and gives their answers in the same order.
@@ -210,7 +264,8 @@ impl Line {
         let mut behind = redis::cmd("WAIT");
         let millis = u64::try_from(wait.patience.as_millis()).unwrap_or(u64::MAX);
         behind.arg(wait.replicas).arg(millis.max(1));
-        let mut answers = self.together(command, &behind, progress).await?;
+        let mut commands = Together::behind(command, behind);
+        let mut answers = self.send_together(&mut commands, progress).await?;
         let replicated = answers.pop().unwrap_or(Value::Nil);
         let answer = answers.pop().unwrap_or(Value::Nil);
         let answer = answer.extract_error().map_err(Failure::answered)?;
@@ -224,23 +279,27 @@ impl Line {
         }
     }
 
-    /// Sends a command with another one behind it.
-    async fn together(
+    /// Sends commands in one piece, and gives all answers. None of the decisive ones is an error.
+    pub(crate) async fn together(
         &self,
-        command: &Command,
-        second: &redis::Cmd,
+        mut commands: Together<'_>,
+        until: Instant,
+    ) -> Result<Vec<Value>, Failure> {
+        let mut progress = Progress::default();
+        let ended = timeout_at(until, self.send_together(&mut commands, &mut progress)).await;
+        ended.unwrap_or_else(|_| Err(self.late(&progress)))
+    }
+
+    async fn send_together(
+        &self,
+        commands: &mut Together<'_>,
         progress: &mut Progress,
     ) -> Result<Vec<Value>, Failure> {
-        let mut whole = None;
         let mut again = 0;
         loop {
             let (mut connection, generation) = self.connection(progress).await?;
-            let mut pipeline = Pipeline::new();
-            let first = whole.as_ref().unwrap_or(&command.short);
-            pipeline.add_command(first.clone());
-            pipeline.add_command(second.clone());
             progress.sent = true;
-            let answers = match connection.send_together(&pipeline, None).await {
+            let answers = match connection.send_together(&commands.pipeline, None).await {
                 Ok(answers) => answers,
                 Err(error) => {
                     let failure = Failure::answered(error);
@@ -250,13 +309,18 @@ impl Line {
                     return Err(failure);
                 }
             };
-            let Some(Value::ServerError(error)) = answers.first() else {
+            let decisive = answers.get(commands.decisive.clone()).unwrap_or_default();
+            let refused = decisive.iter().find_map(|answer| match answer {
+                Value::ServerError(error) => Some(error),
+                _ => None,
+            });
+            let Some(error) = refused else {
                 return Ok(answers);
             };
             progress.sent = false;
             let failure = Failure::answered(error.clone().into());
             match error.kind() {
-                Some(ServerErrorKind::NoScript) if whole.is_none() => whole = command.whole(),
+                Some(ServerErrorKind::NoScript) if commands.send_whole() => {}
                 Some(ServerErrorKind::Moved | ServerErrorKind::TryAgain) if self.cluster => {
                     sleep(PAUSE).await;
                 }
@@ -267,6 +331,14 @@ impl Line {
                 _ => return Err(failure),
             }
         }
+    }
+
+    /// The time is up. A connection that does not answer may be one whose other end is gone.
+    fn late(&self, progress: &Progress) -> Failure {
+        if progress.sent {
+            self.dialer.renew(progress.generation);
+        }
+        Failure::late(progress.sent)
     }
 
     /// Reads on a server that refuses what is counted as a write, if it is a master all the same.

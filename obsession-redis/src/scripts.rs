@@ -19,10 +19,12 @@ macro_rules! lua {
     };
 }
 
-lua!(NEW: "new");
+lua!(NEW: "enter" "extend" "new");
+lua!(EXTEND: "extend");
 lua!(CREATE: "read" "common" "drop" "keep" "write" "create");
 lua!(UPDATE: "read" "common" "drop" "keep" "write" "update");
 lua!(SWAP: "swap");
+lua!(ASIDE: "aside");
 lua!(TOUCH: "common" "keep" "touch");
 lua!(DELETE: "common" "drop" "delete");
 lua!(EXPIRE: "common" "expire");

@@ -15,9 +15,10 @@ use crate::builder::{RedisStoreBuilder, Source};
 use crate::error::{Failure, FailureKind};
 use crate::layout::{self, Keys, TAGS, Times, big_endian};
 use crate::line::{Does, Line};
+use crate::make::Kept;
 use crate::push::Pushes;
 use crate::scripts::{self, Command};
-use crate::swap::Loaded;
+use crate::swap::{Loaded, Old};
 use crate::{ConnectError, Report};
 
 /// How many leftovers of one shard cleanup removes at once. Others are served in between.
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) keys: Keys,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) loaded: Loaded,
+    pub(crate) kept: Kept,
     /// Nothing where the server cannot tell of changes.
     pub(crate) pushes: Option<Pushes>,
 }
@@ -106,20 +108,12 @@ impl SessionStore for RedisStore {
         let now = shared.clock.now();
         let times = Times::new(record.expires_at, now);
         if let (true, Some(subject)) = (shared.line.is_cluster(), &record.subject) {
-            shared
-                .enter(subject, &record.key, record.expires_at, &times, until)
-                .await?;
+            let entering = shared.enter(subject, &record.key, record.expires_at, &times, until);
+            Box::pin(entering).await?;
         }
-        if record.subject.is_none() && record.is_live(now) {
-            match shared
-                .line
-                .call(Does::Write, &shared.make(record, &times), until)
-                .await
-            {
-                Ok(Value::Int(1)) => return Ok(Create::Created),
-                Ok(Value::Int(0)) => {}
-                answer => return Err(unexpected(answer)),
-            }
+        let usual = record.subject.is_none() && record.is_live(now);
+        if usual && shared.make(record, &times, until).await? {
+            return Ok(Create::Created);
         }
         let command = shared.write(&scripts::CREATE, record, &times, &[]);
         match shared.line.call(Does::Write, &command, until).await {
@@ -139,33 +133,8 @@ impl SessionStore for RedisStore {
         {
             return Ok(outcome);
         }
-        let times = Times::new(record.expires_at, shared.clock.now());
-        let expected = layout::revision(expected);
-        let subject = record.subject.as_deref().unwrap_or_default();
-        // What has been loaded tells whether its subject has to be indexed first; if nothing has, the
-        // script does.
-        let indexed = |old: Vec<u8>| layout::is_indexed(&old, record, &times);
-        let mut enter = shared.line.is_cluster() && old.is_some_and(|old| !indexed(old));
-        loop {
-            if enter {
-                shared
-                    .enter(subject, &record.key, record.expires_at, &times, until)
-                    .await?;
-            }
-            let args: [&[u8]; 2] = [&expected, if enter { b"1" } else { b"0" }];
-            let command = shared.write(&scripts::UPDATE, record, &times, &args);
-            match shared.line.call(Does::Write, &command, until).await {
-                Ok(Value::Int(1)) => return Ok(Update::Updated),
-                Ok(Value::Int(0)) => return Ok(Update::Gone),
-                Ok(Value::BulkString(value)) => {
-                    let current = decode(record.key, &value)?;
-                    shared.loaded.remember(record.key, value);
-                    return Ok(Update::Conflict(current));
-                }
-                Ok(Value::Int(2)) if !enter => enter = true,
-                answer => return Err(unexpected(answer)),
-            }
-        }
+        // In a box, so that the usual ones need a smaller one.
+        Box::pin(shared.update(old, expected, record, until)).await
     }
 
     async fn touch(
@@ -190,9 +159,8 @@ impl SessionStore for RedisStore {
                         return Err(Failure::unexpected().of_write());
                     };
                     let subject = str::from_utf8(subject).map_err(|_| damaged(CorruptRow))?;
-                    shared
-                        .enter(subject, key, expires_at, &times, until)
-                        .await?;
+                    let entering = shared.enter(subject, key, expires_at, &times, until);
+                    Box::pin(entering).await?;
                     indexed = b"1";
                 }
                 answer => return Err(unexpected(answer)),
@@ -259,6 +227,42 @@ impl SessionStore for RedisStore {
 }
 
 impl Shared {
+    /// Updates a record, of which perhaps `old` is known, and the indexes with it.
+    async fn update(
+        &self,
+        old: Option<Old>,
+        expected: Revision,
+        record: &Record,
+        until: Instant,
+    ) -> Result<Update, StoreError> {
+        let times = Times::new(record.expires_at, self.clock.now());
+        let expected = layout::revision(expected);
+        let subject = record.subject.as_deref().unwrap_or_default();
+        // What has been loaded tells whether its subject has to be indexed first; if nothing has, the
+        // script does.
+        let indexed = |old: Old| layout::is_indexed(&old.bytes, record, &times);
+        let mut enter = self.line.is_cluster() && old.is_some_and(|old| !indexed(old));
+        loop {
+            if enter {
+                self.enter(subject, &record.key, record.expires_at, &times, until)
+                    .await?;
+            }
+            let args: [&[u8]; 2] = [&expected, if enter { b"1" } else { b"0" }];
+            let command = self.write(&scripts::UPDATE, record, &times, &args);
+            match self.line.call(Does::Write, &command, until).await {
+                Ok(Value::Int(1)) => return Ok(Update::Updated),
+                Ok(Value::Int(0)) => return Ok(Update::Gone),
+                Ok(Value::BulkString(value)) => {
+                    let current = decode(record.key, &value)?;
+                    self.loaded.remember(record.key, value);
+                    return Ok(Update::Conflict(current));
+                }
+                Ok(Value::Int(2)) if !enter => enter = true,
+                answer => return Err(unexpected(answer)),
+            }
+        }
+    }
+
     /// Enters a session into the index of its subject, ahead of its record. For a Cluster, where the
     /// two are on different nodes.
     async fn enter(
@@ -280,19 +284,6 @@ impl Shared {
         };
         self.tidy(subject, entries, until).await;
         Ok(())
-    }
-
-    /// Makes a record of nobody, if nothing is there.
-    fn make(&self, record: &Record, times: &Times) -> Command {
-        let (name, deadlines) = self.of(&record.key);
-        let value = layout::encode(record, times.indexed);
-        let args: [&[u8]; 4] = [
-            &value,
-            times.ttl.as_bytes(),
-            times.score.as_bytes(),
-            times.index_ttl.as_bytes(),
-        ];
-        scripts::NEW.call(&[&name, &deadlines], &args)
     }
 
     fn write(
@@ -360,7 +351,7 @@ impl Shared {
     }
 
     /// The keys of a record and of the index of its shard.
-    fn of(&self, key: &SessionKey) -> (Vec<u8>, Vec<u8>) {
+    pub(crate) fn of(&self, key: &SessionKey) -> (Vec<u8>, Vec<u8>) {
         let deadlines = self.keys.deadlines(layout::tag(key));
         (self.keys.record(key), deadlines)
     }

@@ -2,34 +2,45 @@
 //! nothing but the record changes, so the server has one value to compare and replace.
 //!
 //! Valkey since 8.1 and Redis since 8.4 do that in a plain `SET ... IFEQ`, which costs a third of what
-//! a script does; others run the least script that can. Both need what only a load tells: the value
-//! that is to be replaced. So the store remembers the values that it has loaded lately. Forgetting one
+//! a script does; others run the least script that can, which is not given large values but finds them
+//! set aside. All need what only a load tells: the value that is to be replaced. So the store remembers the values that it has loaded lately. Forgetting one
 //! costs nothing but time, and one that is out of date is found out by the server.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use obsession_core::{Record, Revision, SessionKey, StoreError, Update};
 use redis::Value;
 use tokio::time::Instant;
 
+use crate::error::Failure;
 use crate::layout;
-use crate::line::Does;
-use crate::scripts::{self, Command};
+use crate::line::{Does, Together};
+use crate::scripts::{self, Command, cmd};
 use crate::store::{Shared, decode, unexpected};
 
 /// How many values are remembered, each in the place that its key has.
 const PLACES: usize = 2048;
-/// Larger values are not: sending both costs more than what is saved.
+/// Of larger values no more than tells them apart is: sending both costs more than what is saved.
 const LARGEST: usize = 4096;
+/// How long a large value that has been set aside is kept, in milliseconds, if nobody comes for it.
+const ASIDE: &[u8] = b"10000";
 
-type Place = Mutex<Option<(SessionKey, Vec<u8>)>>;
+type Place = Mutex<Option<(SessionKey, Old)>>;
+
+/// A value as it was loaded, or the beginning of a large one.
+pub(crate) struct Old {
+    pub(crate) bytes: Vec<u8>,
+    is_whole: bool,
+}
 
 /// What has been loaded lately.
 pub(crate) struct Loaded {
     places: Box<[Place]>,
     /// Whether the server compares by itself, as far as is known.
     compares: AtomicBool,
+    /// How many values have been set aside.
+    aside: AtomicU64,
 }
 
 impl Loaded {
@@ -37,22 +48,27 @@ impl Loaded {
         Self {
             places: (0..PLACES).map(|_| Mutex::default()).collect(),
             compares: AtomicBool::new(true),
+            aside: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn remember(&self, key: SessionKey, value: Vec<u8>) {
-        if value.len() <= LARGEST {
-            *self.place(&key) = Some((key, value));
-        }
+        let is_whole = value.len() <= LARGEST;
+        let bytes = if is_whole {
+            value
+        } else {
+            layout::beginning(&value).to_vec()
+        };
+        *self.place(&key) = Some((key, Old { bytes, is_whole }));
     }
 
     /// Forgets it: whatever becomes of an update, this will not be the current value.
-    pub(crate) fn take(&self, key: &SessionKey) -> Option<Vec<u8>> {
+    pub(crate) fn take(&self, key: &SessionKey) -> Option<Old> {
         let (_, value) = self.place(key).take_if(|(of, _)| of == key)?;
         Some(value)
     }
 
-    fn place(&self, key: &SessionKey) -> MutexGuard<'_, Option<(SessionKey, Vec<u8>)>> {
+    fn place(&self, key: &SessionKey) -> MutexGuard<'_, Option<(SessionKey, Old)>> {
         // Keys are random, and in all of their characters.
         let [a, b, c, ..] = *key.as_bytes();
         let spread = [a, b, c]
@@ -69,33 +85,32 @@ impl Shared {
     /// Nothing if it takes more than that, and then nothing has been done.
     pub(crate) async fn swap(
         &self,
-        old: &[u8],
+        old: &Old,
         expected: Revision,
         record: &Record,
         until: Instant,
     ) -> Result<Option<Update>, StoreError> {
         let now = self.clock.now();
-        let Some(new) = layout::successor(old, expected, record) else {
+        let Some(new) = layout::successor(&old.bytes, expected, record) else {
             return Ok(None);
         };
         if !record.is_live(now) {
             return Ok(None);
         }
-        let name = self.keys.record(&record.key);
         let ttl = layout::ttl(record.expires_at, now).to_string();
-        let by_itself = self.loaded.compares.load(Ordering::Relaxed);
-        let command = if by_itself {
-            let ttl = ttl.as_bytes();
-            let set = [b"SET", &name[..], &new, b"IFEQ", old, b"GET", b"PX", ttl];
-            Command::from(scripts::cmd(&set))
+        let by_itself = old.is_whole && self.loaded.compares.load(Ordering::Relaxed);
+        let answer = if let Some(aside) = self.aside(new.len(), record, by_itself) {
+            // In a box, so that the usual ones need a smaller one.
+            Box::pin(self.swap_aside(&aside, new, old, &record.key, &ttl, until)).await
         } else {
-            let args: [&[u8]; 3] = [&new, &old[..layout::IDENTITY], ttl.as_bytes()];
-            scripts::SWAP.call(&[&name], &args)
+            let command = self.swapping(&new, old, &record.key, &ttl, by_itself);
+            drop(new);
+            self.line.call(Does::Write, &command, until).await
         };
-        let value = match self.line.call(Does::Write, &command, until).await {
+        let value = match answer {
             Ok(Value::Int(1)) => return Ok(Some(Update::Updated)),
             Ok(Value::Nil) => return Ok(Some(Update::Gone)),
-            Ok(Value::BulkString(value)) if by_itself && value == old => {
+            Ok(Value::BulkString(value)) if by_itself && value == old.bytes => {
                 return Ok(Some(Update::Updated));
             }
             Ok(Value::BulkString(value)) => value,
@@ -114,5 +129,52 @@ impl Shared {
         }
         self.loaded.remember(record.key, value);
         Ok(Some(Update::Conflict(current)))
+    }
+
+    fn swapping(
+        &self,
+        new: &[u8],
+        old: &Old,
+        key: &SessionKey,
+        ttl: &str,
+        by_itself: bool,
+    ) -> Command {
+        let (name, ttl, old) = (self.keys.record(key), ttl.as_bytes(), &old.bytes[..]);
+        if by_itself {
+            let set = [b"SET", &name[..], new, b"IFEQ", old, b"GET", b"PX", ttl];
+            return Command::from(cmd(&set));
+        }
+        scripts::SWAP.call(&[&name], &[new, &old[..layout::IDENTITY], ttl])
+    }
+
+    /// What a large value is called while it is set aside, where that can be done in one piece. No two
+    /// tries have the same name.
+    fn aside(&self, size: usize, record: &Record, by_itself: bool) -> Option<Vec<u8>> {
+        if by_itself || self.line.is_cluster() || size <= LARGEST {
+            return None;
+        }
+        let n = self.loaded.aside.fetch_add(1, Ordering::Relaxed);
+        let name = format!("aside:{:016x}-{n}", record.revision.as_u64());
+        Some(self.keys.beside(&record.key, &name))
+    }
+
+    /// The same with a large value that does not go through the script.
+    async fn swap_aside(
+        &self,
+        aside: &[u8],
+        new: Vec<u8>,
+        old: &Old,
+        key: &SessionKey,
+        ttl: &str,
+        until: Instant,
+    ) -> Result<Value, Failure> {
+        let set = cmd(&[b"SET", aside, &new, b"PX", ASIDE]);
+        drop(new);
+        let name = self.keys.record(key);
+        let args = [&old.bytes[..layout::IDENTITY], ttl.as_bytes()];
+        let script = scripts::ASIDE.call(&[&name, aside], &args);
+        let both = Together::ahead(set, &script);
+        let answers = self.line.together(both, until).await?;
+        Ok(answers.into_iter().last().unwrap_or(Value::Nil))
     }
 }

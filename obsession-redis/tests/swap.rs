@@ -161,7 +161,7 @@ async fn where_more_is_to_change_the_script_that_keeps_the_indexes_does_it() {
             ..old
         },
         |old| Record {
-            body: vec![7; 10_000].into(),
+            body: vec![7; 3_000].into(),
             ..old
         },
         |old| Record {
