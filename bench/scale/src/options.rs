@@ -9,14 +9,14 @@ pub(crate) const HELP: &str = "\
 What many sessions cost, on obsession and on its peers.
 
 cargo run --release -p scale -- [memory] [redis] [postgres] [sqlite] [sled] [--sessions N,N...]
-    [--seconds S] [--json FILE]
+    [--seconds S] [--postcard] [--json FILE]
 
 Without a name all stores are measured. Each is filled with N sessions (100000) of ten keys and about 256
 bytes, a tenth of which expires. Then the table says what they take, how long it took to make them, how
 long the store takes from its start to the first load, how long cleanup takes, and how long one client
 waits who reads and writes sessions meanwhile, beside S seconds (5) before it. The servers are started for
 it, with fsync as they come. Each library on each store is a process of its own. An error if a session is
-there that should not be, or the other way round.
+there that should not be, or the other way round. --postcard has obsession write that in place of JSON.
 ";
 
 const STORES: [&str; 5] = ["memory", "redis", "postgres", "sqlite", "sled"];
@@ -25,6 +25,7 @@ pub(crate) struct Options {
     stores: Vec<String>,
     pub(crate) sessions: Vec<usize>,
     seconds: f64,
+    postcard: bool,
     pub(crate) json: Option<PathBuf>,
 }
 
@@ -52,6 +53,7 @@ impl Options {
             sessions,
             baseline: Duration::from_secs_f64(self.seconds),
             real: store == "redis",
+            postcard: self.postcard,
         }
     }
 }
@@ -61,6 +63,7 @@ pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Outcome<Asked> {
         stores: Vec::new(),
         sessions: vec![100_000],
         seconds: 5.0,
+        postcard: false,
         json: None,
     };
     while let Some(word) = words.next() {
@@ -69,6 +72,7 @@ pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Outcome<Asked> {
             "--help" | "-h" => return Ok(Asked::Help),
             "--sessions" => options.sessions = numbers(&value()?)?,
             "--seconds" => options.seconds = value()?.parse()?,
+            "--postcard" => options.postcard = true,
             "--json" => options.json = Some(value()?.into()),
             "--one" => {
                 return Ok(Asked::One {

@@ -24,25 +24,29 @@ pub struct Plan {
     /// Whether those that are to expire are made last, with short lives by the real clock. Else they are
     /// every tenth, and expire when the clock is moved, or have been expired when they were made.
     pub real: bool,
+    /// Whether obsession's values are postcard, and not JSON.
+    pub postcard: bool,
 }
 
 impl Plan {
     /// What [`arguments`](Self::arguments) has made.
     pub fn from_arguments(mut words: impl Iterator<Item = String>) -> Outcome<Self> {
-        let mut word = || words.next().ok_or("a plan has three words");
+        let mut word = || words.next().ok_or("a plan has four words");
         Ok(Self {
             sessions: word()?.parse()?,
             baseline: Duration::from_secs_f64(word()?.parse()?),
             real: word()?.parse()?,
+            postcard: word()?.parse()?,
         })
     }
 
     /// The plan for the program that carries it out.
-    pub fn arguments(&self) -> [String; 3] {
+    pub fn arguments(&self) -> [String; 4] {
         [
             self.sessions.to_string(),
             self.baseline.as_secs_f64().to_string(),
             self.real.to_string(),
+            self.postcard.to_string(),
         ]
     }
 

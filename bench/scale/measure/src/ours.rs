@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use obsession_core::{
-    Clock, Event, Events, Lifetime, ManualClock, SessionId, SessionManager, SessionStore,
-    SystemClock,
+    Clock, Event, Events, Lifetime, ManualClock, Serializer, SessionId, SessionManager,
+    SessionStore, SystemClock,
 };
 
 use crate::{Library, Outcome, Plan};
@@ -47,7 +47,7 @@ impl Ours {
     pub fn new(store: impl SessionStore, time: Time, plan: &Plan) -> Self {
         let store = Arc::new(store);
         Self {
-            manager: manager(store.clone(), &time, Lifetime::default()),
+            manager: manager(store.clone(), &time, plan, Lifetime::default()),
             store,
             time,
             plan: *plan,
@@ -56,10 +56,19 @@ impl Ours {
     }
 }
 
-fn manager(store: Arc<dyn SessionStore>, time: &Time, lifetime: Lifetime) -> SessionManager {
+fn manager(
+    store: Arc<dyn SessionStore>,
+    time: &Time,
+    plan: &Plan,
+    lifetime: Lifetime,
+) -> SessionManager {
     let builder = SessionManager::builder(store).clock(time.clock());
     // A store of a loaded machine may be slow, and is measured all the same.
     let builder = builder.deadline(Duration::from_secs(60));
+    let builder = match plan.postcard {
+        true => builder.serializer(Serializer::Postcard),
+        false => builder,
+    };
     builder.lifetime(lifetime).build()
 }
 
@@ -81,7 +90,7 @@ impl Library for Ours {
     async fn make(&self, n: usize, dies: bool, values: &[(String, String)]) -> Outcome<String> {
         let idle = self.plan.lifetime(n, dies);
         let lifetime = Lifetime::new(idle, Duration::from_secs(90 * 24 * 3600));
-        let session = manager(self.store.clone(), &self.time, lifetime).open(None);
+        let session = manager(self.store.clone(), &self.time, &self.plan, lifetime).open(None);
         for (key, value) in values {
             session.insert(key, value)?;
         }
