@@ -17,14 +17,20 @@ pub struct Subject {
     library: Arc<dyn Library>,
     size: Size,
     values: Arc<[(String, String)]>,
-    ids: Vec<String>,
+    ids: Arc<[String]>,
+}
+
+/// Sessions of a client: all there are, with the other clients, or its own.
+enum Ids {
+    All(Arc<[String]>),
+    Own(Vec<String>),
 }
 
 /// What one client has seen.
 struct Seen {
     times: Vec<Duration>,
-    /// Its sessions, as they are now.
-    ids: Vec<String>,
+    /// Its own sessions, as they are now.
+    own: Vec<String>,
 }
 
 /// What one client does.
@@ -32,7 +38,7 @@ struct Client {
     library: Arc<dyn Library>,
     values: Arc<[(String, String)]>,
     kind: Kind,
-    ids: Vec<String>,
+    ids: Ids,
     most: usize,
 }
 
@@ -71,14 +77,14 @@ impl Subject {
             library,
             size,
             values,
-            ids,
+            ids: ids.into(),
         })
     }
 
     fn start(
         &self,
         kind: Kind,
-        ids: Vec<String>,
+        ids: Ids,
         tasks: usize,
         time: Duration,
     ) -> JoinHandle<Outcome<Seen>> {
@@ -99,26 +105,42 @@ impl Contestant for Subject {
         // Who signs in has sessions that nobody else uses, since their ids change.
         let ids: Vec<_> = match kind {
             Kind::SignIn => {
-                let all = std::mem::take(&mut self.ids);
-                let share = all.len().div_ceil(tasks);
-                all.chunks(share).map(<[_]>::to_vec).collect()
+                let share = self.ids.len().div_ceil(tasks);
+                let shares = self.ids.chunks(share);
+                shares.map(|own| Ids::Own(own.to_vec())).collect()
             }
-            _ => vec![self.ids.clone(); tasks],
+            _ => (0..tasks)
+                .map(|_| Ids::All(Arc::clone(&self.ids)))
+                .collect(),
         };
         let began = Instant::now();
         let clients: Vec<_> = ids
             .into_iter()
             .map(|ids| self.start(kind, ids, tasks, time))
             .collect();
-        let mut times = Vec::new();
+        let mut seen = Vec::new();
         for client in clients {
-            let seen = client.await??;
-            times.extend(seen.times);
-            if kind == Kind::SignIn {
-                self.ids.extend(seen.ids);
-            }
+            seen.push(client.await??);
         }
-        Round::of(times, began.elapsed())
+        let took = began.elapsed();
+        let (mut times, mut own) = (Vec::new(), Vec::new());
+        for seen in seen {
+            times.extend(seen.times);
+            own.extend(seen.own);
+        }
+        if kind == Kind::SignIn {
+            self.ids = own.into();
+        }
+        Round::of(times, took)
+    }
+}
+
+impl Ids {
+    fn get(&self) -> &[String] {
+        match self {
+            Self::All(ids) => ids,
+            Self::Own(ids) => ids,
+        }
     }
 }
 
@@ -128,7 +150,7 @@ impl Client {
         let mut times = Vec::new();
         let start = Instant::now();
         while start.elapsed() < time && (self.kind != Kind::New || times.len() < self.most) {
-            let id = chance.below(self.ids.len());
+            let id = chance.below(self.ids.get().len());
             let key = KEYS[chance.below(KEYS.len())];
             let began = Instant::now();
             self.request(id, key, &mut chance).await?;
@@ -139,22 +161,28 @@ impl Client {
         }
         Ok(Seen {
             times,
-            ids: self.ids,
+            own: match self.ids {
+                Ids::All(_) => Vec::new(),
+                Ids::Own(own) => own,
+            },
         })
     }
 
     async fn request(&mut self, id: usize, key: &str, chance: &mut Chance) -> Outcome<()> {
-        let (library, id) = (&self.library, &mut self.ids[id]);
+        let (library, old) = (&self.library, &self.ids.get()[id]);
         match self.kind {
-            Kind::Read => library.read(id, key).await?,
+            Kind::Read => library.read(old, key).await?,
             Kind::ReadAndWrite => {
                 let value = format!("{:016x}", chance.next());
-                library.read_and_write(id, key, &value).await?;
+                library.read_and_write(old, key, &value).await?;
             }
             Kind::New => drop(library.make(&self.values).await?),
             Kind::SignIn => {
                 let value = format!("{:016x}", chance.next());
-                *id = library.sign_in(id, key, &value).await?;
+                let new = library.sign_in(old, key, &value).await?;
+                if let Ids::Own(own) = &mut self.ids {
+                    own[id] = new;
+                }
             }
         }
         Ok(())
