@@ -41,7 +41,7 @@ enum Kind {
 }
 
 impl Source {
-    /// Any connection to one server that can be shared by cloning it.
+    /// Any connection to one server that can be shared by cloning it, and sends a pipeline in one piece.
     ///
     /// It must not send a command again that may have been carried out. Those of the `redis` crate do
     /// not, its connection manager included.

@@ -248,7 +248,11 @@ fn kind(error: &RedisError) -> FailureKind {
 fn named(error: &RedisError) -> FailureKind {
     let code = error.code().unwrap_or_default();
     let detail = error.detail().unwrap_or_default();
-    let says = |word: &str| code == word || detail.contains(&format!("-{word} "));
+    // And why a transaction was not carried out.
+    let says = |word: &str| {
+        let inside = ["-", "because of: "].map(|before| format!("{before}{word} "));
+        code == word || inside.iter().any(|words| detail.contains(words))
+    };
     // What a server says to a stranger whose command has more than ten parts, and, in the words of
     // Redis and of Valkey, about a command inside a script that a user may not run.
     let refusals = [
@@ -275,4 +279,24 @@ fn named(error: &RedisError) -> FailureKind {
     .into_iter()
     .find(|(words, _)| words.iter().any(|word| says(word)))
     .map_or(FailureKind::Unexpected, |(_, kind)| kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_that_was_not_carried_out_says_why() {
+        for (why, kind) in [
+            ("OOM command not allowed", FailureKind::OutOfMemory),
+            ("READONLY You can't write", FailureKind::ReadOnly),
+            ("NOREPLICAS Not enough", FailureKind::NoReplicas),
+            ("previous errors.", FailureKind::Unexpected),
+        ] {
+            let line = format!("-EXECABORT Transaction discarded because of: {why}\r\n");
+            let answer = redis::parse_redis_value(line.as_bytes()).unwrap();
+            let failure = Failure::answered(answer.extract_error().unwrap_err());
+            assert_eq!((failure.kind, failure.sent), (kind, false), "{why}");
+        }
+    }
 }

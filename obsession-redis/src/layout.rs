@@ -8,7 +8,7 @@
 //! | key | type | what |
 //! |---|---|---|
 //! | `P{T}`*key* | string | a record |
-//! | `P{T}aside:`*number* | string | a large value on its way into a record, for seconds |
+//! | `P{T}aside:`*revision*`-`*number* | string | a large value on its way into a record, for seconds |
 //! | `P{T}deadlines` | sorted set | the keys of the shard's records by deadline |
 //! | `Psubject{}:`*subject* | sorted set | the keys of the subject's sessions |
 //!

@@ -46,7 +46,7 @@ pub(crate) struct Line {
 /// Commands that are sent in one piece.
 pub(crate) struct Together<'a> {
     pipeline: Pipeline,
-    /// The places of those whose errors are those of the call.
+    /// The places of those whose errors are those of the call, unless there was one before.
     decisive: Range<usize>,
     /// One of them as a call of a script, which a server may not know, and its place.
     script: Option<(usize, &'a Command)>,
@@ -309,12 +309,10 @@ impl Line {
                     return Err(failure);
                 }
             };
-            let decisive = answers.get(commands.decisive.clone()).unwrap_or_default();
-            let refused = decisive.iter().find_map(|answer| match answer {
-                Value::ServerError(error) => Some(error),
-                _ => None,
-            });
-            let Some(error) = refused else {
+            let error = |answer: &'_ Value| matches!(answer, Value::ServerError(_));
+            let refused = answers.iter().position(error);
+            let refused = refused.filter(|place| commands.decisive.contains(place));
+            let Some(Value::ServerError(error)) = refused.map(|place| &answers[place]) else {
                 return Ok(answers);
             };
             progress.sent = false;

@@ -2,10 +2,12 @@
 //!
 //! On one server it is a transaction of plain commands, sent in one piece, which costs two thirds of what
 //! a script does. The index has to be kept for longer than the record: for that the script is sent, now
-//! and then. On a Cluster it is sent always, since one that is moving a slot may have one of the two
-//! keys here and one there.
+//! and then. With its last session an index goes, and its end with it; then what is left to do comes
+//! behind the transaction. On a Cluster the script is sent always, since one that is moving a slot may have
+//! one of the two keys here and one there; and for a user who may not have transactions.
 
 use std::array::from_fn;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use obsession_core::{Record, SessionKey, StoreError, Timestamp};
@@ -15,37 +17,39 @@ use tokio::time::Instant;
 use crate::error::Failure;
 use crate::layout::{self, TAGS, Times};
 use crate::line::{Does, Together};
-use crate::scripts::{self, Command, cmd};
+use crate::scripts::{self, cmd};
 use crate::store::{Shared, unexpected};
 
-/// What is known of the indexes of deadlines.
+/// What is known of the server.
 pub(crate) struct Kept {
-    /// Until when that of each shard is kept at least.
+    /// Until when the index of deadlines of each shard was kept at least, when it was last seen to.
     until: [AtomicU64; TAGS.len()],
-    transactions: AtomicBool,
+    /// Whether it does transactions, once it has been asked.
+    transactions: OnceLock<bool>,
+    /// It has refused one since.
+    refused: AtomicBool,
 }
 
 impl Kept {
     pub(crate) fn new() -> Self {
         Self {
             until: from_fn(|_| AtomicU64::new(0)),
-            transactions: AtomicBool::new(true),
+            transactions: OnceLock::new(),
+            refused: AtomicBool::new(false),
         }
     }
 
-    /// Notes that the server does not do transactions for this client.
-    fn refuse(&self) {
-        self.transactions.store(false, Ordering::Relaxed);
-    }
-
-    /// Whether a session can be made without seeing to its index, which is to be kept `until` then.
     fn suffices(&self, key: &SessionKey, until: Timestamp) -> bool {
         let kept = self.until[layout::shard(key)].load(Ordering::Relaxed);
-        kept >= until.as_millis() && self.transactions.load(Ordering::Relaxed)
+        kept >= until.as_millis() && !self.refused.load(Ordering::Relaxed)
     }
 
     fn note(&self, key: &SessionKey, until: Timestamp) {
         self.until[layout::shard(key)].fetch_max(until.as_millis(), Ordering::Relaxed);
+    }
+
+    fn forget(&self, key: &SessionKey) {
+        self.until[layout::shard(key)].store(0, Ordering::Relaxed);
     }
 }
 
@@ -59,74 +63,95 @@ impl Shared {
         until: Instant,
     ) -> Result<bool, StoreError> {
         let value = layout::encode(record, times.indexed);
-        if self.line.is_cluster() || !self.kept.suffices(&record.key, times.indexed) {
+        if self.line.is_cluster()
+            || !self.kept.suffices(&record.key, times.indexed)
+            || !self.does_transactions(until).await?
+        {
             return Box::pin(self.make_and_keep(record, &value, times, until)).await;
         }
         let commands = Together::of(self.transaction(&record.key, &value, times), 1..4);
         let answers = self.line.together(commands, until).await;
         let answers = answers.map_err(Failure::of_write)?;
         let done = match &answers[..] {
-            [.., Value::Array(done)] => done,
-            [Value::ServerError(_), done @ .., _] => {
-                // Somebody may not have transactions. They were done one by one.
-                self.kept.refuse();
-                done
+            [Value::Okay, .., Value::Array(done)] => done,
+            [Value::Okay, .., Value::ServerError(error)] => {
+                return Err(Failure::answered(error.clone().into()).of_write());
             }
-            _ => &[],
+            _ => {
+                // They may have been done one by one.
+                self.kept.refused.store(true, Ordering::Relaxed);
+                return Err(Failure::unexpected().of_write());
+            }
         };
         let [
             Value::Int(entered),
             Value::Int(left),
             made @ (Value::Okay | Value::Nil),
-        ] = done
+        ] = &done[..]
         else {
             // The index may have been refused and the record not.
             return Err(Failure::unexpected().of_write());
         };
         let made = *made == Value::Okay;
-        if *left < times.index_ttl.parse().unwrap_or(i64::MAX) {
-            // The index has been emptied since, or what the whole server has.
-            let index = self.keys.deadlines(layout::tag(&record.key));
-            let extend = scripts::EXTEND.call(&[&index], &[times.index_ttl.as_bytes()]);
-            self.afterwards(made, extend, until).await?;
-        }
-        if made && *entered == 0 {
-            // The entry of one that was over before.
-            let entry = Command::from(self.entry(&record.key, times, &[]));
-            self.afterwards(made, entry, until).await?;
+        let is_kept = *left >= times.index_ttl.parse().unwrap_or(i64::MAX);
+        if made && !(is_kept && *entered == 1) {
+            self.kept.forget(&record.key);
+            Box::pin(self.see_to_the_index(record, times, until)).await?;
         }
         Ok(made)
     }
 
-    /// What is still to be done to an index. Without it a record that was made is not acknowledged.
-    async fn afterwards(
+    /// The index was gone, or had the entry of a record that was over before.
+    async fn see_to_the_index(
         &self,
-        made: bool,
-        command: Command,
+        record: &Record,
+        times: &Times,
         until: Instant,
     ) -> Result<(), StoreError> {
+        let (name, deadlines) = self.of(&record.key);
+        let command = scripts::MADE.call(&[&name, &deadlines], &[times.index_ttl.as_bytes()]);
         match self.line.call(Does::Write, &command, until).await {
-            Err(_) if made => Err(Failure::unexpected().of_write()),
-            answer => answer.map(drop).map_err(Failure::of_write),
+            Ok(Value::Int(1)) => Ok(()),
+            // Another server than the one that has made it, or it was ended since.
+            Ok(_) => Err(Failure::unexpected().of_write()),
+            Err(failure) => Err(Failure {
+                sent: true,
+                ..failure
+            }
+            .of_write()),
         }
+    }
+
+    /// Whether the server does transactions for this user, which is asked once.
+    async fn does_transactions(&self, until: Instant) -> Result<bool, StoreError> {
+        if let Some(does) = self.kept.transactions.get() {
+            return Ok(*does);
+        }
+        let mut pipeline = Pipeline::with_capacity(3);
+        // If there is no EXEC, the connection is not to stay in the middle of one.
+        for name in [b"MULTI".as_slice(), b"EXEC", b"DISCARD"] {
+            pipeline.add_command(cmd(&[name]));
+        }
+        let asked = self.line.together(Together::of(pipeline, 0..0), until);
+        let answers = Box::pin(asked).await.map_err(Failure::of_read)?;
+        let does = matches!(answers[..], [Value::Okay, Value::Array(_), _]);
+        Ok(*self.kept.transactions.get_or_init(|| does))
     }
 
     fn transaction(&self, key: &SessionKey, value: &[u8], times: &Times) -> Pipeline {
         let (name, deadlines) = self.of(key);
-        let ttl = times.ttl.as_bytes();
+        let (score, ttl) = (times.score.as_bytes(), times.ttl.as_bytes());
         let mut pipeline = Pipeline::with_capacity(5);
-        pipeline.add_command(cmd(&[b"MULTI"]));
-        pipeline.add_command(self.entry(key, times, &[b"NX"]));
-        pipeline.add_command(cmd(&[b"PTTL", &deadlines]));
-        pipeline.add_command(cmd(&[b"SET", &name, value, b"NX", b"PX", ttl]));
-        pipeline.add_command(cmd(&[b"EXEC"]));
+        for parts in [
+            &[b"MULTI".as_slice()][..],
+            &[b"ZADD", &deadlines, b"NX", score, key.as_bytes()],
+            &[b"PTTL", &deadlines],
+            &[b"SET", &name, value, b"NX", b"PX", ttl],
+            &[b"EXEC"],
+        ] {
+            pipeline.add_command(cmd(parts));
+        }
         pipeline
-    }
-
-    fn entry(&self, key: &SessionKey, times: &Times, options: &[&[u8]]) -> redis::Cmd {
-        let deadlines = self.keys.deadlines(layout::tag(key));
-        let head: [&[u8]; 2] = [b"ZADD", &deadlines];
-        cmd(&[&head, options, &[times.score.as_bytes(), key.as_bytes()]].concat())
     }
 
     /// The same as one script, which sees to it that the index is kept.

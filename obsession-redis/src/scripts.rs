@@ -20,7 +20,7 @@ macro_rules! lua {
 }
 
 lua!(NEW: "enter" "extend" "new");
-lua!(EXTEND: "extend");
+lua!(MADE: "made" "extend" "done");
 lua!(CREATE: "read" "common" "drop" "keep" "write" "create");
 lua!(UPDATE: "read" "common" "drop" "keep" "write" "update");
 lua!(SWAP: "swap");

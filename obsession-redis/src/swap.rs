@@ -2,8 +2,8 @@
 //! nothing but the record changes, so the server has one value to compare and replace.
 //!
 //! Valkey since 8.1 and Redis since 8.4 do that in a plain `SET ... IFEQ`, which costs a third of what
-//! a script does; others run the least script that can, which is not given large values but finds them
-//! set aside. All need what only a load tells: the value that is to be replaced. So the store remembers the values that it has loaded lately. Forgetting one
+//! a script does; others run the least script that can. On one server it is not given large values, but
+//! finds them set aside. All need what only a load tells: the value that is to be replaced. So the store remembers the values that it has loaded lately. Forgetting one
 //! costs nothing but time, and one that is out of date is found out by the server.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use obsession_core::{Record, Revision, SessionKey, StoreError, Update};
 use redis::Value;
 use tokio::time::Instant;
 
-use crate::error::Failure;
+use crate::error::{Failure, FailureKind};
 use crate::layout;
 use crate::line::{Does, Together};
 use crate::scripts::{self, Command, cmd};
@@ -21,7 +21,8 @@ use crate::store::{Shared, decode, unexpected};
 
 /// How many values are remembered, each in the place that its key has.
 const PLACES: usize = 2048;
-/// Of larger values no more than tells them apart is: sending both costs more than what is saved.
+/// Of larger values no more than tells them apart is remembered, since sending both costs more than what
+/// is saved; and new ones are set aside, since a script hashes what it is given.
 const LARGEST: usize = 4096;
 /// How long a large value that has been set aside is kept, in milliseconds, if nobody comes for it.
 const ASIDE: &[u8] = b"10000";
@@ -39,7 +40,9 @@ pub(crate) struct Loaded {
     places: Box<[Place]>,
     /// Whether the server compares by itself, as far as is known.
     compares: AtomicBool,
-    /// How many values have been set aside.
+    /// Whether large values may be set aside, as far as is known.
+    sets_aside: AtomicBool,
+    /// How many have been.
     aside: AtomicU64,
 }
 
@@ -48,6 +51,7 @@ impl Loaded {
         Self {
             places: (0..PLACES).map(|_| Mutex::default()).collect(),
             compares: AtomicBool::new(true),
+            sets_aside: AtomicBool::new(true),
             aside: AtomicU64::new(0),
         }
     }
@@ -99,7 +103,9 @@ impl Shared {
         }
         let ttl = layout::ttl(record.expires_at, now).to_string();
         let by_itself = old.is_whole && self.loaded.compares.load(Ordering::Relaxed);
-        let answer = if let Some(aside) = self.aside(new.len(), record, by_itself) {
+        let aside = self.aside(new.len(), record, by_itself);
+        let is_aside = aside.is_some();
+        let answer = if let Some(aside) = aside {
             // In a box, so that the usual ones need a smaller one.
             Box::pin(self.swap_aside(&aside, new, old, &record.key, &ttl, until)).await
         } else {
@@ -114,6 +120,12 @@ impl Shared {
                 return Ok(Some(Update::Updated));
             }
             Ok(Value::BulkString(value)) => value,
+            Err(failure) if is_aside && failure.kind == FailureKind::Refused => {
+                // Somebody may not have one of these commands. The script that keeps the indexes does
+                // without.
+                self.loaded.sets_aside.store(false, Ordering::Relaxed);
+                return Ok(None);
+            }
             Err(failure) if by_itself && failure.is_about_syntax() => {
                 self.loaded.compares.store(false, Ordering::Relaxed);
                 return Ok(None);
@@ -150,7 +162,8 @@ impl Shared {
     /// What a large value is called while it is set aside, where that can be done in one piece. No two
     /// tries have the same name.
     fn aside(&self, size: usize, record: &Record, by_itself: bool) -> Option<Vec<u8>> {
-        if by_itself || self.line.is_cluster() || size <= LARGEST {
+        let may = self.loaded.sets_aside.load(Ordering::Relaxed);
+        if !may || by_itself || self.line.is_cluster() || size <= LARGEST {
             return None;
         }
         let n = self.loaded.aside.fetch_add(1, Ordering::Relaxed);
@@ -175,6 +188,6 @@ impl Shared {
         let script = scripts::ASIDE.call(&[&name, aside], &args);
         let both = Together::ahead(set, &script);
         let answers = self.line.together(both, until).await?;
-        Ok(answers.into_iter().last().unwrap_or(Value::Nil))
+        answers.into_iter().last().ok_or_else(Failure::unexpected)
     }
 }

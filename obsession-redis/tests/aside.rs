@@ -170,6 +170,26 @@ async fn an_answer_that_is_cut_off_is_recognised_when_it_is_asked_for_again() {
     }
 }
 
+/// It may be that the value can be set and not be moved.
+#[tokio::test]
+async fn who_may_not_move_a_value_uses_the_script_that_keeps_the_indexes() {
+    let mut at = At::new().await;
+    let refuse = ["ACL", "SETUSER", "default", "-rename"];
+    at.server.ask(&refuse).unwrap();
+    at.sent();
+    for sent in [
+        &["getex", "set", "evalsha", "evalsha", "eval"][..],
+        &["getex", "evalsha", "eval"],
+    ] {
+        let next = large(&at.last, 3);
+        assert_eq!(at.update(&next).await, Update::Updated);
+        assert_eq!(at.sent(), sent);
+        at.assert_there(&next).await;
+        at.sent();
+        at.last = next;
+    }
+}
+
 /// A value that nobody comes for, since the connection was lost behind it, is gone soon.
 #[tokio::test]
 async fn a_value_that_stays_aside_has_an_end() {

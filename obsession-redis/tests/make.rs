@@ -49,6 +49,11 @@ impl At {
         // Once by name, and once whole.
         assert_eq!(at.create(&of_shard(0)).await, Create::Created);
         assert_eq!(at.sent(), ["evalsha", "eval"]);
+        // The server is asked whether it does transactions, and has the record already.
+        assert_eq!(at.create(&of_shard(0)).await, Create::Created);
+        let asked = ["multi", "exec", "discard"];
+        let all = [&asked[..], &PLAIN, &["evalsha", "eval"]].concat();
+        assert_eq!(at.sent(), all);
         at
     }
 
@@ -115,7 +120,7 @@ async fn it_replaces_nothing() {
         ..rewritten(&of_shard(0), b"another")
     };
     assert_eq!(at.create(&taken).await, Create::KeyTaken);
-    assert_eq!(at.sent(), [&PLAIN[..], &["evalsha", "eval"]].concat());
+    assert_eq!(at.sent(), [&PLAIN[..], &["evalsha"]].concat());
     at.assert_all(&[of_shard(0)]).await;
     // The same once more is there already.
     assert_eq!(at.create(&of_shard(0)).await, Create::Created);
@@ -153,9 +158,13 @@ async fn an_index_that_was_gone_is_kept_again() {
     assert!(at.index_ttl() > before - 60_000);
     at.assert_all(&[of_shard(1)]).await;
     at.sent();
-    assert_eq!(at.create(&of_shard(2)).await, Create::Created);
-    assert_eq!(at.sent(), PLAIN);
-    at.assert_all(&[of_shard(1), of_shard(2)]).await;
+    // Once it is surer to send the script.
+    for (n, sent) in [(2, &["evalsha"][..]), (3, &PLAIN)] {
+        assert_eq!(at.create(&of_shard(n)).await, Create::Created);
+        assert_eq!(at.sent(), sent);
+    }
+    at.assert_all(&[of_shard(1), of_shard(2), of_shard(3)])
+        .await;
 }
 
 /// The entry of a session that was over before counts as that of the new one.
@@ -166,7 +175,7 @@ async fn an_entry_that_was_left_gets_the_new_deadline() {
     let _: i64 = at.of_index(&["ZADD"], &["1000", &key]);
     at.sent();
     assert_eq!(at.create(&of_shard(1)).await, Create::Created);
-    assert_eq!(at.sent(), [&PLAIN[..], &["zadd"]].concat());
+    assert_eq!(at.sent(), [&PLAIN[..], &["evalsha", "eval"]].concat());
     let score: String = at.of_index(&["ZSCORE"], &[&key]);
     assert_eq!(score, of_shard(1).expires_at.as_millis().to_string());
     assert_eq!(at.store.delete_expired(9).await.unwrap(), 0);
@@ -210,17 +219,50 @@ async fn a_record_without_its_entry_is_not_acknowledged() {
 
 #[tokio::test]
 async fn who_may_not_have_transactions_uses_the_script() {
+    for command in ["-multi", "-exec"] {
+        let mut at = At::new().await;
+        let refuse = ["ACL", "SETUSER", "default", command];
+        at.server.ask(&refuse).unwrap();
+        let store = RedisStore::connect(&at.server.url()).await.unwrap();
+        at.sent();
+        assert_eq!(store.create(&of_shard(1)).await.unwrap(), Create::Created);
+        assert_eq!(at.sent(), ["evalsha"]);
+        // What is refused is not shown.
+        assert_eq!(store.create(&of_shard(2)).await.unwrap(), Create::Created);
+        let mut sent = at.sent();
+        sent.retain(|name| name != "multi" && name != "discard");
+        assert_eq!(sent, ["exec", "evalsha"], "{command}");
+        assert_eq!(store.create(&of_shard(3)).await.unwrap(), Create::Created);
+        assert_eq!(at.sent(), ["evalsha"]);
+        at.assert_all(&[0, 1, 2, 3].map(of_shard)).await;
+    }
+}
+
+/// Without a transaction its commands are done one by one, so that nobody knows what came of them.
+#[tokio::test]
+async fn a_transaction_that_is_refused_later_is_unknown_and_the_last() {
     let mut at = At::new().await;
     let refuse = ["ACL", "SETUSER", "default", "-multi"];
     at.server.ask(&refuse).unwrap();
+    let error = at.store.create(&of_shard(1)).await.unwrap_err();
+    assert_eq!(error.effect(), Effect::Unknown);
     at.sent();
     assert_eq!(at.create(&of_shard(1)).await, Create::Created);
-    // What is refused is not shown.
-    assert_eq!(at.sent(), ["zadd", "pttl", "set", "exec"]);
-    assert_eq!(at.create(&of_shard(2)).await, Create::Created);
-    assert_eq!(at.sent(), ["evalsha"]);
-    at.assert_all(&[of_shard(0), of_shard(1), of_shard(2)])
-        .await;
+    assert_eq!(at.sent(), ["evalsha", "evalsha"]);
+    at.assert_all(&[of_shard(0), of_shard(1)]).await;
+}
+
+/// The error of one of them does not stop the others then.
+#[tokio::test]
+async fn a_record_without_its_entry_is_not_called_refused() {
+    let at = At::new().await;
+    let _: String = at.of_index(&["SET"], &["something else"]);
+    let refuse = ["ACL", "SETUSER", "default", "-multi"];
+    at.server.ask(&refuse).unwrap();
+    let error = at.store.create(&of_shard(1)).await.unwrap_err();
+    assert_eq!(error.effect(), Effect::Unknown);
+    let found = at.store.load(&of_shard(1).key).await.unwrap();
+    assert_eq!(found, Some(of_shard(1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +271,9 @@ async fn a_connection_that_is_cut_before_the_answer_leaves_it_unknown() {
     let proxy = Proxy::start(at.server.port()).await.unwrap();
     let store = RedisStore::connect(&proxy.url()).await.unwrap();
     let (first, second) = (of_shard(1), of_shard(2));
-    assert_eq!(store.create(&first).await.unwrap(), Create::Created);
+    for _ in 0..2 {
+        assert_eq!(store.create(&first).await.unwrap(), Create::Created);
+    }
     proxy.set(Mode::CutAnswers);
     let error = store.create(&second).await.unwrap_err();
     assert_eq!(error.effect(), Effect::Unknown);
@@ -244,7 +288,9 @@ async fn they_are_sent_in_one_piece() {
     let mut at = At::new().await;
     let proxy = Proxy::start(at.server.port()).await.unwrap();
     let store = RedisStore::connect(&proxy.url()).await.unwrap();
-    assert_eq!(store.create(&of_shard(1)).await.unwrap(), Create::Created);
+    for _ in 0..2 {
+        assert_eq!(store.create(&of_shard(1)).await.unwrap(), Create::Created);
+    }
     at.sent();
     proxy.set(Mode::CutAnswers);
     let _ = store.create(&of_shard(2)).await.unwrap_err();

@@ -44,6 +44,12 @@ async fn warm(store: &RedisStore) {
         };
         common::create(store, &of_nobody).await;
     }
+    // The first transaction asks whether there are any.
+    let of_nobody = Record {
+        key: "CCCCCCCCCCCCCCC.".parse().unwrap(),
+        ..common::record(0)
+    };
+    common::create(store, &of_nobody).await;
     for symbol in "ADGJMPSVYbehknqtwz258.".chars() {
         let record = Record {
             key: format!("AAAAAAAAAAAAAAA{symbol}").parse().unwrap(),

@@ -3,9 +3,12 @@
 -- like the one without a value set aside.
 local call, key, value = redis.call, KEYS[1], KEYS[2]
 if call('GETRANGE', key, '0', '28') == ARGV[1] then
+  -- It keeps the time that it has left.
   call('PEXPIRE', value, ARGV[2])
-  call('RENAME', value, key)
-  return 1
+  local moved = redis.pcall('RENAME', value, key)
+  if not moved.err then return 1 end
+  call('DEL', value)
+  return moved
 end
 call('DEL', value)
 return call('GETEX', key)
