@@ -111,8 +111,8 @@ impl Shared {
         let (name, deadlines) = self.of(&record.key);
         let command = scripts::MADE.call(&[&name, &deadlines], &[times.index_ttl.as_bytes()]);
         match self.line.call(Does::Write, &command, until).await {
-            Ok(Value::Int(1)) => Ok(()),
-            // Another server than the one that has made it, or it was ended since.
+            // If it is not there any more, it was ended since, or lost with the server that had made it.
+            Ok(Value::Int(_)) => Ok(()),
             Ok(_) => Err(Failure::unexpected().of_write()),
             Err(failure) => Err(Failure {
                 sent: true,
