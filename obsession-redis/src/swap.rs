@@ -3,8 +3,9 @@
 //!
 //! Valkey since 8.1 and Redis since 8.4 do that in a plain `SET ... IFEQ`, which costs a third of what
 //! a script does; others run the least script that can. On one server it is not given large values, but
-//! finds them set aside. All need what only a load tells: the value that is to be replaced. So the store remembers the values that it has loaded lately. Forgetting one
-//! costs nothing but time, and one that is out of date is found out by the server.
+//! finds them set aside. All need what only a load tells: the value that is to be replaced. So the store
+//! remembers the values that it has loaded lately. Forgetting one costs nothing but time, and one that is
+//! out of date is found out by the server.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

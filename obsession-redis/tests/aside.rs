@@ -8,10 +8,10 @@
 
 mod common;
 
-use common::{create, kind, of, record, rewritten};
+use common::{Monitored, create, kind, of, record, rewritten};
 use obsession_core::{Effect, Record, SessionIndex, SessionStore, Update};
 use obsession_redis::{FailureKind, RedisStore};
-use testing::{Mode, Proxy, RedisMonitor, RedisServer};
+use testing::{Mode, Proxy};
 
 fn large(old: &Record, byte: u8) -> Record {
     rewritten(old, &[byte; 10_000])
@@ -19,8 +19,7 @@ fn large(old: &Record, byte: u8) -> Record {
 
 /// A server with a large session that a store has loaded.
 struct At {
-    server: RedisServer,
-    monitor: RedisMonitor,
+    server: Monitored,
     store: RedisStore,
     other: RedisStore,
     last: Record,
@@ -28,15 +27,14 @@ struct At {
 
 impl At {
     async fn new() -> Self {
-        let server = RedisServer::start(&[]).unwrap();
-        let (monitor, url) = (RedisMonitor::start(&server).unwrap(), server.url());
+        let server = Monitored::start();
+        let url = server.url();
         let open = async || RedisStore::connect(&url).await.unwrap();
         let (store, other) = (open().await, open().await);
         let last = of("zoë", large(&record(1), 1));
         create(&other, &last).await;
         let mut at = Self {
             server,
-            monitor,
             store,
             other,
             last,
@@ -57,7 +55,7 @@ impl At {
     }
 
     fn sent(&mut self) -> Vec<String> {
-        self.monitor.sent(&self.server).unwrap()
+        self.server.sent()
     }
 
     /// What is there for anybody, and that nothing else is.

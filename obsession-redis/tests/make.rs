@@ -12,10 +12,10 @@ mod common;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use common::{kind, record, rewritten};
+use common::{Monitored, kind, record, rewritten};
 use obsession_core::{Create, Effect, Record, SessionIndex, SessionStore, Timestamp};
 use obsession_redis::{FailureKind, RedisStore};
-use testing::{Mode, Proxy, RedisMonitor, RedisServer};
+use testing::{Mode, Proxy};
 
 const PLAIN: [&str; 5] = ["multi", "zadd", "pttl", "set", "exec"];
 
@@ -29,23 +29,17 @@ fn of_shard(n: u64) -> Record {
     }
 }
 
-/// A server, what is sent to it, and a store that has made one session.
+/// A server and a store that has made one session.
 struct At {
-    server: RedisServer,
-    monitor: RedisMonitor,
+    server: Monitored,
     store: RedisStore,
 }
 
 impl At {
     async fn new() -> Self {
-        let server = RedisServer::start(&[]).unwrap();
-        let monitor = RedisMonitor::start(&server).unwrap();
+        let server = Monitored::start();
         let store = RedisStore::connect(&server.url()).await.unwrap();
-        let mut at = Self {
-            server,
-            monitor,
-            store,
-        };
+        let mut at = Self { server, store };
         // Once by name, and once whole.
         assert_eq!(at.create(&of_shard(0)).await, Create::Created);
         assert_eq!(at.sent(), ["evalsha", "eval"]);
@@ -58,7 +52,7 @@ impl At {
     }
 
     fn sent(&mut self) -> Vec<String> {
-        self.monitor.sent(&self.server).unwrap()
+        self.server.sent()
     }
 
     async fn create(&self, record: &Record) -> Create {
@@ -295,4 +289,23 @@ async fn they_are_sent_in_one_piece() {
     proxy.set(Mode::CutAnswers);
     let _ = store.create(&of_shard(2)).await.unwrap_err();
     assert_eq!(at.sent(), PLAIN);
+}
+
+/// Nor is one whose index could not be seen to, though it is there.
+#[tokio::test]
+async fn a_record_whose_index_has_no_end_is_not_acknowledged() {
+    let at = At::new().await;
+    at.server.ask(&["FLUSHALL"]).unwrap();
+    let refuse = ["ACL", "SETUSER", "default", "-evalsha", "-eval"];
+    at.server.ask(&refuse).unwrap();
+    let error = at.store.create(&of_shard(1)).await.unwrap_err();
+    let refused = (Effect::Unknown, FailureKind::Refused);
+    assert_eq!((error.effect(), kind(&error)), refused);
+    let found = at.store.load(&of_shard(1).key).await.unwrap();
+    assert_eq!(found, Some(of_shard(1)));
+    let allow = ["ACL", "SETUSER", "default", "+evalsha", "+eval"];
+    at.server.ask(&allow).unwrap();
+    // The next one has the script see to it.
+    assert_eq!(at.create(&of_shard(2)).await, Create::Created);
+    assert!(at.index_ttl() > 3_600_000);
 }

@@ -11,23 +11,22 @@ mod common;
 
 use std::time::Duration;
 
-use common::{compares, create, of, record, rewritten, touch};
+use common::{Monitored, compares, create, of, record, rewritten, touch};
 use obsession_core::{Effect, Record, SessionIndex, SessionStore, Timestamp, Touch, Update};
 use obsession_redis::RedisStore;
-use testing::{Mode, Proxy, RedisMonitor, RedisServer};
+use testing::{Mode, Proxy, RedisServer};
 
-/// A server, what is sent to it, and two stores that share its sessions.
+/// A server and two stores that share its sessions.
 struct At {
-    server: RedisServer,
-    monitor: RedisMonitor,
+    server: Monitored,
     store: RedisStore,
     other: RedisStore,
 }
 
 impl At {
     async fn new() -> Self {
-        let server = RedisServer::start(&[]).unwrap();
-        let (monitor, url) = (RedisMonitor::start(&server).unwrap(), server.url());
+        let server = Monitored::start();
+        let url = server.url();
         let open = async || RedisStore::connect(&url).await.unwrap();
         let (store, other) = (open().await, open().await);
         // The server learns the scripts, and the store what the server knows.
@@ -44,7 +43,6 @@ impl At {
         let _ = store.delete(&known.key).await.unwrap();
         let mut at = Self {
             server,
-            monitor,
             store,
             other,
         };
@@ -53,7 +51,7 @@ impl At {
     }
 
     fn sent(&mut self) -> Vec<String> {
-        self.monitor.sent(&self.server).unwrap()
+        self.server.sent()
     }
 
     async fn load(&mut self, record: &Record) {

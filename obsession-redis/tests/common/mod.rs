@@ -11,12 +11,41 @@
 pub mod loads_first;
 pub mod shared;
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use obsession_core::StoreError;
 use obsession_redis::{CallError, FailureKind, RedisStore};
 pub use testing::records::{create, full, key, of, record, rewritten, touch};
+use testing::{RedisMonitor, RedisServer};
+
+/// A server, and what clients send to it.
+pub struct Monitored {
+    server: RedisServer,
+    monitor: RedisMonitor,
+}
+
+impl Monitored {
+    pub fn start() -> Self {
+        let server = RedisServer::start(&[]).unwrap();
+        let monitor = RedisMonitor::start(&server).unwrap();
+        Self { server, monitor }
+    }
+
+    /// The commands since the last time.
+    pub fn sent(&mut self) -> Vec<String> {
+        self.monitor.sent(&self.server).unwrap()
+    }
+}
+
+impl Deref for Monitored {
+    type Target = RedisServer;
+
+    fn deref(&self) -> &RedisServer {
+        &self.server
+    }
+}
 
 /// A prefix that no other test of this process has.
 pub fn prefix() -> String {
