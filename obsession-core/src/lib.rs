@@ -42,6 +42,7 @@ mod session;
 mod source;
 mod state;
 mod store;
+mod timeout;
 mod turns;
 mod until;
 mod untouched;
@@ -96,6 +97,7 @@ pub use serializer::Serializer;
 pub use session::Session;
 pub use source::{IdSource, Presented};
 pub use store::{Create, Delete, ScanCursor, SessionIndex, SessionStore, Touch, Update};
+pub use timeout::{TimeoutAt, timeout_at};
 pub use watch::WatchEnd;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::builder::SessionManagerBuilder;
@@ -18,6 +17,7 @@ use crate::live::{Live, asked_for};
 use crate::session::Session;
 use crate::source::{Fixed, IdSource};
 use crate::state::{Absent, Base};
+use crate::timeout::{TimeoutAt, timeout_at};
 use crate::turns::Turns;
 use crate::until::Until;
 use crate::watchers::Watchers;
@@ -396,21 +396,9 @@ pub(crate) const fn late_store(effect: Effect) -> StoreError {
     }
 }
 
-/// Awaits `what`, at most `until`; nothing if that was not enough. Without a tokio runtime, which
-/// only a store without I/O can do without, there is no timer, and it takes as long as it takes.
-///
-/// It is in a box, since the timer would make the future of every handler larger, and waiting costs more
-/// than that.
-pub(crate) fn within<'a, T: Send + 'a>(
-    until: &'a Until,
-    what: impl Future<Output = T> + Send + 'a,
-) -> Pin<Box<dyn Future<Output = Option<T>> + Send + 'a>> {
-    Box::pin(async move {
-        match Handle::try_current() {
-            Ok(_) => timeout_at(until.instant(), what).await.ok(),
-            Err(_) => Some(what.await),
-        }
-    })
+/// Awaits `what`, at most `until`; nothing if that was not enough.
+pub(crate) fn within<F: Future>(until: &Until, what: F) -> TimeoutAt<F> {
+    timeout_at(until.instant(), what)
 }
 
 impl fmt::Debug for SessionManager {

@@ -4,9 +4,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use obsession_core::timeout_at;
 use redis::{ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use crate::dial::{Connection, Dialer};
 use crate::error::{Failure, FailureKind};
@@ -156,7 +157,7 @@ impl Line {
             }
             _ => timeout_at(until, self.send(does, command, &mut progress)).await,
         };
-        ended.unwrap_or_else(|_| Err(self.late(&progress)))
+        ended.unwrap_or_else(|| Err(self.late(&progress)))
     }
 
     /// Sends independent reads or writes at once, and gives their answers in the same order.
@@ -287,7 +288,7 @@ impl Line {
     ) -> Result<Vec<Value>, Failure> {
         let mut progress = Progress::default();
         let ended = timeout_at(until, self.send_together(&mut commands, &mut progress)).await;
-        ended.unwrap_or_else(|_| Err(self.late(&progress)))
+        ended.unwrap_or_else(|| Err(self.late(&progress)))
     }
 
     async fn send_together(
@@ -364,8 +365,8 @@ impl Line {
             answer.extract_error().map_err(Failure::answered)
         };
         match timeout_at(until, call).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Failure::late(false)),
+            Some(answer) => answer,
+            None => Err(Failure::late(false)),
         }
     }
 

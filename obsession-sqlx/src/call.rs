@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use obsession_core::timeout_at;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::FailureKind;
 use crate::error::Failure;
@@ -63,10 +64,10 @@ pub(crate) struct Waiting<T> {
 impl<T> Waiting<T> {
     pub(crate) async fn answer(mut self, until: Instant) -> Result<T, Failure> {
         match timeout_at(until, &mut self.answer).await {
-            Ok(Ok(answer)) => answer,
+            Some(Ok(answer)) => answer,
             // The worker has gone: it has panicked, or its runtime is ending.
-            Ok(Err(_)) => Err(self.give_up(FailureKind::Unexpected)),
-            Err(_) => Err(self.give_up(FailureKind::Late)),
+            Some(Err(_)) => Err(self.give_up(FailureKind::Unexpected)),
+            None => Err(self.give_up(FailureKind::Late)),
         }
     }
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use obsession_core::{Clock, SessionKey};
+use obsession_core::{Clock, SessionKey, timeout_at};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::FailureKind;
 use crate::call::{self, Ticket};
@@ -202,9 +202,9 @@ async fn call<D: Dialect, T>(
 ) -> Result<T, Failure> {
     let (waiting, ticket) = call::pair(until);
     match timeout_at(until, lane.reserve()).await {
-        Ok(Ok(place)) => place.send(job(ticket)),
-        Ok(Err(_)) => return Err(Failure::not_applied(FailureKind::Closed)),
-        Err(_) => return Err(Failure::not_applied(FailureKind::Late)),
+        Some(Ok(place)) => place.send(job(ticket)),
+        Some(Err(_)) => return Err(Failure::not_applied(FailureKind::Closed)),
+        None => return Err(Failure::not_applied(FailureKind::Late)),
     }
     waiting.answer(until).await
 }

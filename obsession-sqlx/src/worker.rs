@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use obsession_core::Effect;
+use obsession_core::{Effect, timeout_at};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use crate::answers::{self, Written};
 use crate::batch::{Batch, Group, Loads};
@@ -97,9 +97,9 @@ impl<D: Dialect> Worker<D> {
                     base.count_statement();
                     let loading = base.dialect.load(connection, &keys, look, base.now());
                     let failed = match timeout_at(until, loading).await {
-                        Ok(Ok(seen)) => return answers::loaded(calls, seen),
-                        Ok(Err(error)) => self.diagnose(error),
-                        Err(_) => self.late(),
+                        Some(Ok(seen)) => return answers::loaded(calls, seen),
+                        Some(Err(error)) => self.diagnose(error),
+                        None => self.late(),
                     };
                     if failed.diagnosis.lost && std::mem::take(&mut again) {
                         continue;
@@ -144,9 +144,9 @@ impl<D: Dialect> Worker<D> {
             let mut progress = answers::Progress::new(writes.len());
             let carried = answers::carry_out(base, connection, kind, &writes, &mut progress);
             let failed = match timeout_at(until, carried).await {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(self.diagnose(error)),
-                Err(_) => Some(self.late()),
+                Some(Ok(())) => None,
+                Some(Err(error)) => Some(self.diagnose(error)),
+                None => Some(self.late()),
             };
             let left = progress.answer(calls, sent_before, written);
             let Some(failed) = failed else { return };
@@ -196,9 +196,9 @@ impl<D: Dialect> Worker<D> {
                     base.count_statement();
                     let asked = job.run(&base.dialect, connection, base.now());
                     let failed = match timeout_at(until, asked).await {
-                        Ok(Ok(())) => return job.answer(None),
-                        Ok(Err(error)) => self.diagnose(error),
-                        Err(_) => self.late(),
+                        Some(Ok(())) => return job.answer(None),
+                        Some(Err(error)) => self.diagnose(error),
+                        None => self.late(),
                     };
                     if failed.diagnosis.lost && std::mem::take(&mut again) {
                         continue;
@@ -231,19 +231,19 @@ impl<D: Dialect> Worker<D> {
             // It leaves time for another one.
             let half = now + until.saturating_duration_since(now) / 2;
             let ping = timeout_at(half, connection.ping()).await;
-            if !matches!(ping, Ok(Ok(()))) {
+            if !matches!(ping, Some(Ok(()))) {
                 alive = None;
             }
         }
         let connection = match alive {
             Some(connection) => connection,
             None => match timeout_at(until, connect(&self.base, self.role)).await {
-                Ok(Ok(connection)) => connection,
-                Ok(Err(error)) => {
+                Some(Ok(connection)) => connection,
+                Some(Err(error)) => {
                     self.lose();
                     return Err(unreachable(error));
                 }
-                Err(_) => {
+                None => {
                     self.lose();
                     return Err(Failure::not_applied(FailureKind::Unreachable));
                 }
