@@ -10,6 +10,7 @@ use std::time::Duration;
 use obsession_core::{Effect, timeout_at};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use crate::answers::{self, Written};
@@ -75,6 +76,9 @@ impl<D: Dialect> Worker<D> {
     async fn next(&mut self) -> Option<Batch<D>> {
         let mut inbox = self.inbox.lock().await;
         let first = inbox.recv().await?;
+        // Of callers that were answered together the others are about to call again. Were it not for
+        // this, the first of them would go alone, and so would the next on another connection.
+        yield_now().await;
         let batch = Batch::take(first, &mut inbox);
         if batch.closing {
             inbox.close();
