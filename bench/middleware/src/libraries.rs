@@ -3,7 +3,7 @@
 use tower::service_fn;
 use work::{Outcome, Size};
 
-use crate::peers::{actix, async_session, axum_session, ours, tower_sessions};
+use crate::peers::{actix, async_session, axum_session, least, ours, tower_sessions};
 use crate::server::{Contestant, Http};
 use crate::site::Site;
 
@@ -15,18 +15,21 @@ pub enum Library {
     Tower15,
     AxumSession,
     AsyncSession,
+    /// What none can do without.
+    Least,
     BareActix,
     ActixSession,
 }
 
 impl Library {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Bare,
         Self::Obsession,
         Self::Tower14,
         Self::Tower15,
         Self::AxumSession,
         Self::AsyncSession,
+        Self::Least,
         Self::BareActix,
         Self::ActixSession,
     ];
@@ -39,6 +42,7 @@ impl Library {
             Self::Tower15 => "tower-sessions 0.15",
             Self::AxumSession => "axum_session 0.22",
             Self::AsyncSession => "async-session 3",
+            Self::Least => "the least",
             Self::BareActix => "bare actix",
             Self::ActixSession => "actix-session 0.11",
         }
@@ -67,6 +71,7 @@ impl Library {
             Self::Tower15 => http(tower_sessions::v15::service(site), tower_sessions::COOKIE),
             Self::AxumSession => http(axum_session::service(site).await?, axum_session::COOKIE),
             Self::AsyncSession => http(async_session::service(site), async_session::COOKIE),
+            Self::Least => http(least::service(site), least::COOKIE),
             Self::BareActix => actix::bare().await,
             Self::ActixSession => actix::application(site).await,
         })

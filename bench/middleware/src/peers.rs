@@ -3,5 +3,6 @@
 pub(crate) mod actix;
 pub(crate) mod async_session;
 pub(crate) mod axum_session;
+pub(crate) mod least;
 pub(crate) mod ours;
 pub(crate) mod tower_sessions;
