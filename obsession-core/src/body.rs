@@ -34,7 +34,6 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::clock::millis;
-use crate::crc32::crc32;
 use crate::id::TokenHash;
 use crate::serializer::{Raw, Value};
 use crate::{Lifetime, Record, RecordBody, Serializer, SessionKey, Timestamp};
@@ -74,7 +73,7 @@ impl Body {
         if content.first() != Some(&FORMAT) {
             return Err("it is of an unknown format");
         }
-        if !record.body.is_own() && crc32(&[content]).to_le_bytes() != *checksum {
+        if !record.body.is_own() && crc32fast::hash(content).to_le_bytes() != *checksum {
             return Err("its checksum is wrong");
         }
         let mut reader = Reader {
@@ -150,7 +149,7 @@ impl Body {
         let mut writer = Writer(bytes);
         write(&mut writer);
         let mut bytes = writer.0;
-        bytes.extend(crc32(&[&bytes]).to_le_bytes());
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
         let bytes = RecordBody::own(bytes);
         Self {
             head,
@@ -273,6 +272,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    #[inline]
     fn entry(&mut self) -> Result<Option<Entry<'a>>, &'static str> {
         if self.at == self.bytes.len() {
             return Ok(None);
@@ -293,12 +293,17 @@ impl<'a> Reader<'a> {
         Ok(since.saturating_add(Duration::from_millis(self.number()?)))
     }
 
+    #[inline]
     fn number(&mut self) -> Result<u64, &'static str> {
         // As nearly all are.
         if let Some(byte @ ..0x80) = self.bytes.get(self.at) {
             self.at += 1;
             return Ok((*byte).into());
         }
+        self.long_number()
+    }
+
+    fn long_number(&mut self) -> Result<u64, &'static str> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let [byte] = self.array()?;

@@ -16,7 +16,6 @@ pub mod coming_from_python {}
 mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod crc32;
 mod error;
 mod events;
 mod failure;

@@ -20,12 +20,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::crc32::crc32;
 use crate::{Record, Revision, SessionKey, Timestamp};
 
 const FORMAT: u8 = 1;
 const FIXED: usize = 27;
 const CHECKSUM: usize = 4;
+
+/// Of the key and the row up to there: CRC-32 as in ISO 3309 and IEEE 802.3.
+fn crc32(key: &SessionKey, row: &[u8]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(key.as_bytes());
+    sum.update(row);
+    sum.finalize()
+}
 
 impl Record {
     /// The record without its key, as one string of bytes.
@@ -44,7 +51,7 @@ impl Record {
         let length = self.subject.as_ref().map_or(0, |s| s.len() + 1);
         row.extend(u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes());
         row.extend_from_slice(subject);
-        row.extend(crc32(&[self.key.as_bytes(), &row]).to_le_bytes());
+        row.extend(crc32(&self.key, &row).to_le_bytes());
         row.extend_from_slice(&self.body);
         row
     }
@@ -61,7 +68,7 @@ impl Record {
         let subject_bytes = usize::from(subject_len.saturating_sub(1));
         let (subject, rest) = rest.split_at_checked(subject_bytes).ok_or(CorruptRow)?;
         let (checksum, body) = rest.split_first_chunk::<CHECKSUM>().ok_or(CorruptRow)?;
-        let sum = crc32(&[key.as_bytes(), &row[..FIXED + subject_bytes]]);
+        let sum = crc32(&key, &row[..FIXED + subject_bytes]);
         if *format != FORMAT || sum.to_le_bytes() != *checksum {
             return Err(CorruptRow);
         }

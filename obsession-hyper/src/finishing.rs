@@ -196,11 +196,13 @@ mod tests {
     async fn what_is_left_behind_has_an_end() {
         let store = Arc::new(Faulty::new(MemoryStore::new()));
         let manager = SessionManager::new(Arc::clone(&store));
-        let tasks = || {
-            tokio::runtime::Handle::current()
-                .metrics()
-                .num_alive_tasks()
-        };
+        let alive = || Handle::current().metrics().num_alive_tasks();
+        // A call that waits, and the task that keeps the deadlines of all calls while there is one.
+        let far = tokio::time::Instant::now() + Duration::from_secs(3600);
+        let waits = obsession_core::timeout_at(far, std::future::pending::<()>());
+        drop(tokio::spawn(waits));
+        tokio::task::yield_now().await;
+        let tasks = || alive() - 2;
         let places = Places(Arc::new(Semaphore::new(3)));
         let second = Duration::from_secs(1);
         store.set_always(Fault::Delay(second));

@@ -84,7 +84,7 @@ fn content(body: &Body) -> (Vec<u64>, Option<Lifetime>, BTreeMap<String, Value>)
 
 fn with_checksum(parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes = parts.concat();
-    bytes.extend(crc32(&[&bytes]).to_le_bytes());
+    bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
     bytes
 }
 
