@@ -116,6 +116,13 @@ struct Call {
     late: bool,
 }
 
+impl Call {
+    /// Whoever is woken by it is polled, and leaves another one if he goes on waiting.
+    fn take_waker(&mut self) -> Waker {
+        std::mem::replace(&mut self.waker, Waker::noop().clone())
+    }
+}
+
 /// A call among the others, until it is dropped.
 struct Place {
     keeper: Arc<Keeper>,
@@ -256,7 +263,7 @@ impl Keeper {
                     next = Some(next.map_or(call.deadline, |next| call.deadline.min(next)));
                 } else if !call.late {
                     call.late = true;
-                    late.push(call.waker.clone());
+                    late.push(call.take_waker());
                 }
             }
             calls.looks_at = next.map(|next| next.max(now + REST));
@@ -300,7 +307,7 @@ impl Drop for Shift {
             calls.looks_at = None;
             // In a runtime that begins no task any more they would find the next one that does not.
             if self.begun {
-                left.extend(calls.waiting.iter().map(|(_, call)| call.waker.clone()));
+                left.extend(calls.waiting.iter_mut().map(|(_, call)| call.take_waker()));
             }
         }
         left.into_iter().for_each(Waker::wake);
