@@ -30,6 +30,7 @@
 //! Everything else is an error: another format, unknown flags or value formats, another key, names
 //! out of order, bytes left over, a wrong checksum.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -221,12 +222,14 @@ impl<'a> Walk<'a> {
             let here = reader.at;
             let before = || reader.bytes.get(from..here).unwrap_or_default();
             // All entries were read once without an error.
-            match reader.entry().ok().flatten() {
-                Some((found, ..)) if found < name => {}
-                Some((found, format, range)) if found == name => {
-                    return (before(), Some((format, range)));
-                }
-                _ => {
+            let Some((found, format, range)) = reader.entry().ok().flatten() else {
+                reader.at = here;
+                return (before(), None);
+            };
+            match found.cmp(name) {
+                Ordering::Less => {}
+                Ordering::Equal => return (before(), Some((format, range))),
+                Ordering::Greater => {
                     reader.at = here;
                     return (before(), None);
                 }
@@ -274,6 +277,40 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn entry(&mut self) -> Result<Option<Entry<'a>>, &'static str> {
+        if let Some(usual) = self.usual_entry() {
+            return Ok(Some(usual));
+        }
+        self.any_entry()
+    }
+
+    /// An entry with lengths of one byte, or of two for its value, as nearly all have. Nothing is read if it
+    /// is not one.
+    #[inline]
+    fn usual_entry(&mut self) -> Option<Entry<'a>> {
+        let (length @ ..0x80, rest) = self.bytes.get(self.at..)?.split_first()? else {
+            return None;
+        };
+        let (name, rest) = rest.split_at_checked((*length).into())?;
+        let (header, width) = match rest {
+            [header @ ..0x80, ..] => (usize::from(*header), 1),
+            [low, high @ 1..0x80, ..] => (usize::from(low & 0x7f) | usize::from(*high) << 7, 2),
+            _ => return None,
+        };
+        let format = match header & 3 {
+            0 => Serializer::Json,
+            1 => Serializer::Postcard,
+            _ => return None,
+        };
+        let from = self.at + 1 + name.len() + width;
+        let to = from + (header >> 2);
+        if to > self.bytes.len() {
+            return None;
+        }
+        self.at = to;
+        Some((name, format, from..to))
+    }
+
+    fn any_entry(&mut self) -> Result<Option<Entry<'a>>, &'static str> {
         if self.at == self.bytes.len() {
             return Ok(None);
         }
