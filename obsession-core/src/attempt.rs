@@ -12,7 +12,9 @@ use crate::events::Event;
 use crate::live::Live;
 use crate::manager::Shared;
 use crate::state::{Absent, Base, Issue, State};
-use crate::{DropReason, Effect, Error, Record, Revision, SessionId, StoreError};
+use crate::{
+    DropReason, Effect, Error, Record, Revision, SessionId, SessionKey, StoreError, Timestamp,
+};
 
 /// A write that is ready to be sent, or was sent without an answer. Until its fate is known it is
 /// sent again as it is: its revision makes that harmless.
@@ -28,6 +30,7 @@ pub(crate) struct Write {
     /// `None`: a create.
     pub(crate) expected: Option<Revision>,
     pub(crate) live: Live,
+    /// The token that it makes the current one, if it is another.
     id: Option<SessionId>,
     /// How many changes, from the beginning of the log on, it carries.
     pub(crate) covers: usize,
@@ -113,17 +116,18 @@ impl State {
             lifetime: self.view.lifetime,
         };
         let lifetime = head.lifetime.unwrap_or(shared.lifetime);
+        let body = self.encode(&id.key(), now, head, shared)?;
         let record = Record {
             key: id.key(),
             revision: Revision::fresh()?,
             subject: self.view.subject.clone(),
             created_at: now,
             expires_at: lifetime.deadline(now, now),
-            body: [].into(),
+            body: body.bytes().clone(),
         };
         Ok(Write {
             expected: None,
-            live: self.encode(record, head, shared)?,
+            live: Live { record, body },
             id: Some(id),
             covers: self.log.len(),
             issue: Some(Issue::Created),
@@ -154,7 +158,13 @@ impl State {
             }
             return Ok(None);
         }
-        let (record, mut head) = (record.clone(), body.head.clone());
+        let Record {
+            key,
+            revision,
+            created_at,
+            ..
+        } = *record;
+        let (stored, mut head) = (record.subject.clone(), body.head.clone());
         let limits = head.lifetime;
         let cycled = self.view.cycle || self.view.subject.is_some();
         let issue = match () {
@@ -162,9 +172,9 @@ impl State {
             () if self.view.lifetime.is_some() => Some(Issue::Lifetime),
             () => reissue.then_some(Issue::Renewal),
         };
-        let mut id = self.id.clone();
+        let mut id = None;
         if cycled {
-            let next = self.next_id(Some(record.key), shared)?;
+            let next = self.next_id(Some(key), shared)?;
             head.hash = shared.hasher.hash(&next);
             head.cycled_at = now;
             id = Some(next);
@@ -181,7 +191,7 @@ impl State {
         let created_at = if self.view.subject.is_some() {
             now
         } else {
-            record.created_at
+            created_at
         };
         let lifetime = head.lifetime.unwrap_or(shared.lifetime);
         let expires_at = if self.view.subject.is_none() && head.lifetime == limits {
@@ -189,21 +199,20 @@ impl State {
         } else {
             lifetime.deadline(created_at, now)
         };
-        let expected = Some(record.revision);
+        let body = self.encode(&key, created_at, head, shared)?;
         let record = Record {
+            key,
             revision: Revision::fresh()?,
-            subject: self.view.subject.clone().or(record.subject),
+            subject: self.view.subject.clone().or(stored),
             created_at,
             expires_at,
-            ..record
+            body: body.bytes().clone(),
         };
-        let live = self.encode(record, head, shared)?;
-        let covers = self.log.len();
         let write = Write {
-            expected,
-            live,
+            expected: Some(revision),
+            live: Live { record, body },
             id,
-            covers,
+            covers: self.log.len(),
             issue,
             cycled,
             signs_in: self.view.subject.is_some(),
@@ -211,11 +220,18 @@ impl State {
         Ok(Some(write.into()))
     }
 
-    fn encode(&self, mut record: Record, head: Head, shared: &Shared) -> Result<Live, Error> {
+    /// The body that a record of this key and creation time gets.
+    fn encode(
+        &self,
+        key: &SessionKey,
+        created_at: Timestamp,
+        head: Head,
+        shared: &Shared,
+    ) -> Result<Body, Error> {
         let old = self.live().map(|live| &live.body);
         let room = old.map_or(256, |old| old.bytes().len() + 64);
         let write = |writer: &mut Writer| self.view.write(old, writer);
-        let body = Body::encode(&record.key, record.created_at, head, room, write);
+        let body = Body::encode(key, created_at, head, room, write);
         let size = body.bytes().len();
         if size > shared.max_size {
             return Err(Error::TooLarge {
@@ -223,8 +239,7 @@ impl State {
                 limit: shared.max_size,
             });
         }
-        record.body = body.bytes().clone();
-        Ok(Live { record, body })
+        Ok(body)
     }
 
     /// The attempt was acknowledged.
@@ -248,7 +263,10 @@ impl State {
         self.issue = self.issue.or(attempt.issue);
         self.tell_applied(&attempt);
         let Write { id, live, .. } = Arc::unwrap_or_clone(attempt.write);
-        (self.id, self.next) = (id, None);
+        if id.is_some() {
+            self.id = id;
+        }
+        self.next = None;
         self.base = if self.superseded {
             Base::Absent(Absent::Superseded { late: true })
         } else {

@@ -36,6 +36,7 @@ use std::time::Duration;
 
 use crate::clock::millis;
 use crate::id::TokenHash;
+use crate::scratch;
 use crate::serializer::{Raw, Value};
 use crate::{Lifetime, Record, RecordBody, Serializer, SessionKey, Timestamp};
 
@@ -130,7 +131,7 @@ impl Body {
         room: usize,
         write: impl FnOnce(&mut Writer),
     ) -> Self {
-        let mut bytes = Vec::with_capacity(room);
+        let mut bytes = scratch::take(room);
         bytes.push(FORMAT);
         bytes.push(match head.lifetime {
             None => 0,
@@ -151,12 +152,13 @@ impl Body {
         write(&mut writer);
         let mut bytes = writer.0;
         bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
-        let bytes = RecordBody::own(bytes);
-        Self {
+        let body = Self {
             head,
-            bytes,
+            bytes: RecordBody::own(&bytes),
             entries,
-        }
+        };
+        scratch::give_back(bytes);
+        body
     }
 
     pub(crate) fn bytes(&self) -> &RecordBody {

@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use crate::attempt::Attempt;
 use crate::changes::{Change, View};
 use crate::events::Event;
-use crate::live::Live;
+use crate::live::{Live, checked};
 use crate::session::Session;
 use crate::state::{Absent, Base, State};
 use crate::until::Until;
 use crate::{
-    Create, Delete, DropReason, Effect, EndReason, Error, Presented, Revision, SessionKey,
-    StoreCall, StoreError, Update,
+    Create, Delete, DropReason, Effect, EndReason, Error, Presented, Revision, SessionId,
+    SessionKey, StoreCall, StoreError, Update,
 };
 
 /// How often changes are made again on a newer record before giving up.
@@ -35,24 +35,26 @@ enum Answer {
 impl Session {
     /// Loads the session unless that has been done.
     pub(crate) async fn look(&self) -> Result<(), Error> {
-        let left = {
-            let mut state = self.state();
-            state.check_mark()?;
-            state.activity.looked = true;
-            if !state.is_to_be_looked_at() {
-                return Ok(());
-            }
-            self.time_left(&state)
+        let Some(left) = self.is_to_look()? else {
+            return Ok(());
         };
-        let looked = async {
-            let work = self.work_within(left).await?;
-            self.look_locked(&work.until).await
-        };
-        match looked.await {
-            // That it went well is noted where it did.
-            Ok(()) => Ok(()),
-            failed => self.noted(failed),
-        }
+        // That it went well is noted where it did.
+        let looked = self.look_within(left).await;
+        looked.or_else(|error| self.noted(Err(error)))
+    }
+
+    /// How long it may take to load the session, unless that has been done.
+    fn is_to_look(&self) -> Result<Option<Duration>, Error> {
+        let mut state = self.state();
+        state.check_mark()?;
+        state.activity.looked = true;
+        let to_look = state.is_to_be_looked_at();
+        Ok(to_look.then(|| self.time_left(&state)))
+    }
+
+    async fn look_within(&self, left: Duration) -> Result<(), Error> {
+        let work = self.work_within(left).await?;
+        self.look_locked(&work.until).await
     }
 
     async fn look_locked(&self, until: &Until) -> Result<(), Error> {
@@ -66,40 +68,57 @@ impl Session {
             return self.noted(deleted);
         }
         let shared = &self.0.manager.shared;
-        let presented = self.0.source.presented();
-        let presents = !matches!(presented, Presented::Nothing);
+        let id = match self.0.source.presented() {
+            Presented::Id(id) => id,
+            // In a box since it is seldom, and would make the future of every handler larger.
+            other => return Box::pin(self.look_for_no_id(other, until)).await,
+        };
+        let found = shared.fetch(&id.key(), until).await?;
+        let judged = shared.judge(&id, found.as_ref())?;
+        let mut state = self.state();
+        state.base = Base::new(found, judged);
+        self.loaded(&mut state, id)
+    }
+
+    /// The same for whoever does not present one id.
+    async fn look_for_no_id(&self, presented: Presented, until: &Until) -> Result<(), Error> {
+        let shared = &self.0.manager.shared;
         match presented {
             Presented::Malformed => shared.events.tell(|| Event::Malformed),
             Presented::Ambiguous | Presented::Several(_) => shared.events.tell(|| Event::Duplicate),
             Presented::Nothing | Presented::Id(_) => {}
         }
-        let loaded = match presented {
-            Presented::Id(id) => {
-                let base = shared.load(&id, until).await?;
-                Some((id, base))
-            }
-            // In a box since it is seldom, and would make the future of every handler larger.
-            Presented::Several(ids) => Box::pin(shared.load_one_of(ids, until)).await?,
+        let presents = !matches!(presented, Presented::Nothing);
+        let ids = match presented {
+            Presented::Several(ids) => ids,
+            Presented::Id(id) => vec![id],
             Presented::Nothing | Presented::Malformed | Presented::Ambiguous => {
                 tracing::debug!(?presented, "no usable session id");
-                None
+                Vec::new()
             }
         };
-        let Some((id, base)) = loaded else {
+        if let Some((id, base)) = shared.load_one_of(ids, until).await? {
             let mut state = self.state();
-            (state.presented, state.failure) = (presents, None);
-            return state.loaded(Base::Absent(Absent::NoId));
-        };
+            state.base = base;
+            return self.loaded(&mut state, id);
+        }
         let mut state = self.state();
-        let found = matches!(base, Base::Live(_));
+        state.base = Base::Absent(Absent::NoId);
+        (state.presented, state.failure) = (presents, None);
+        Ok(())
+    }
+
+    /// Notes that what `state` has is behind `id`.
+    fn loaded(&self, state: &mut State, id: SessionId) -> Result<(), Error> {
+        let found = matches!(state.base, Base::Live(_));
         if found {
             self.name_span(&id.key());
         }
         tracing::debug!(key = %id.key(), found, "session loaded");
         state.activity.loaded = true;
-        (state.presented, state.failure) = (presents, None);
+        (state.presented, state.failure) = (true, None);
         state.id = found.then_some(id);
-        state.loaded(base)
+        state.loaded()
     }
 
     fn name_span(&self, key: &SessionKey) {
@@ -188,8 +207,10 @@ impl Session {
                     if let Some(key) = rings {
                         shared.watchers.ring(&key);
                     }
+                    let more = !state.log.is_empty();
+                    state.free();
                     // One that an earlier call began carries only what there was by then.
-                    if !again || state.log.is_empty() {
+                    if !(again && more) {
                         // What was sent again has the deadline of its first time.
                         return Ok(!again);
                     }
@@ -217,7 +238,7 @@ impl Session {
                     // Only other processes can still be in the way: they are given way to by
                     // chance.
                     if replays > 2 {
-                        pause(replays).await;
+                        Box::pin(pause(replays)).await;
                     }
                 }
                 Err(error) => {
@@ -261,8 +282,8 @@ impl Session {
     /// Makes the changes again on the record that another request wrote.
     fn rebase(&self, attempt: &Attempt, record: crate::Record) -> Result<(), Error> {
         let key = attempt.live.record.key;
-        let newer = match Live::checked(&key, record) {
-            Ok(newer) => newer,
+        let newer = match checked(&key, &record) {
+            Ok(body) => Live { record, body },
             Err(error) => {
                 self.state().attempt = None;
                 return Err(error);

@@ -1,5 +1,6 @@
 //! The end of a request: what is still to be written, and what the client is to be told.
 
+use crate::locked::Locked;
 use crate::session::Session;
 use crate::state::{Absent, Base, State};
 use crate::until::Until;
@@ -12,15 +13,13 @@ impl Session {
     /// on changes are an [`Error::Closed`].
     #[must_use]
     pub fn try_finish(&self, keep: bool) -> Option<ClientAction> {
-        {
-            let mut state = self.state();
-            state.closed = true;
-            // As in most requests.
-            if state.is_untouched() {
-                return Some(ClientAction::Keep);
-            }
+        let mut state = self.state();
+        state.closed = true;
+        // As in most requests.
+        if state.is_untouched() {
+            return Some(ClientAction::Keep);
         }
-        self.try_end(keep)
+        self.try_end(state, keep)
     }
 
     /// For transports: the same at the head of a response whose body the application still makes.
@@ -36,8 +35,7 @@ impl Session {
         if absent && matches!(state.base, Base::Unknown) && state.log.is_empty() {
             state.base = Base::Absent(Absent::NoId);
         }
-        drop(state);
-        self.try_end(keep)
+        self.try_end(state, keep)
     }
 
     fn presents_an_id(&self) -> bool {
@@ -47,29 +45,24 @@ impl Session {
         }
     }
 
-    fn try_end(&self, keep: bool) -> Option<ClientAction> {
-        let shared = &self.0.manager.shared;
-        let io = self.0.io.try_lock();
-        {
-            let mut state = self.state();
-            // A clone of this handle may be in the middle of a save.
-            let Ok(_io) = io else { return None };
-            state.drop_refused();
-            let pending = !state.log.is_empty() || state.failed.is_some();
-            if state.attempt.is_some() || matches!(state.base, Base::Deleting(_)) || keep && pending
-            {
+    fn try_end(&self, mut state: Locked<'_>, keep: bool) -> Option<ClientAction> {
+        let pending = !state.log.is_empty() || state.failed.is_some();
+        if state.attempt.is_some() || state.is_deleting() || keep && pending {
+            return None;
+        }
+        // A clone of this handle may be in the middle of a save.
+        let _io = self.0.io.try_lock().ok()?;
+        state.drop_refused();
+        if let (true, Some(live)) = (keep, state.live()) {
+            let shared = &self.0.manager.shared;
+            let now = shared.clock.now();
+            let renewal = state.reissue_due(self.0.source.max_age(), now);
+            if renewal || shared.touch_due(live, now).is_some() {
                 return None;
             }
-            if let (true, Some(live)) = (keep, state.live()) {
-                let now = shared.clock.now();
-                let renewal = state.reissue_due(self.0.source.max_age(), now);
-                if renewal || shared.touch_due(live, now).is_some() {
-                    return None;
-                }
-            }
-            state.forget_unsent();
-            Some(self.outcome(&mut state))
         }
+        state.forget_unsent();
+        Some(self.outcome(&mut state))
     }
 
     /// What to tell the client. After the head nothing can be told any more.

@@ -36,6 +36,7 @@ mod readable;
 mod record;
 mod require;
 mod row;
+mod scratch;
 mod serializer;
 mod session;
 mod source;

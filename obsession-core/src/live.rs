@@ -10,15 +10,10 @@ pub(crate) struct Live {
     pub(crate) body: Body,
 }
 
-impl Live {
-    /// Checks that a record is the one that was asked for and undamaged.
-    pub(crate) fn checked(key: &SessionKey, record: Record) -> Result<Self, Error> {
-        asked_for(key, &record)?;
-        match Body::decode(&record) {
-            Ok(body) => Ok(Self { record, body }),
-            Err(reason) => Err(Error::Corrupt { key: *key, reason }),
-        }
-    }
+/// What is in a record, which is checked to be the one that was asked for and undamaged.
+pub(crate) fn checked(key: &SessionKey, record: &Record) -> Result<Body, Error> {
+    asked_for(key, record)?;
+    Body::decode(record).map_err(|reason| Error::Corrupt { key: *key, reason })
 }
 
 /// Checks that a record is the one that was asked for.

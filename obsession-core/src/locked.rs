@@ -32,6 +32,21 @@ impl<'a> Locked<'a> {
             listener,
         }
     }
+
+    /// Drops it where there most likely is something to drop with it.
+    pub(crate) fn free(mut self) {
+        let after = self.take();
+        drop(self);
+        drop(after);
+    }
+
+    fn take(&mut self) -> After<'a> {
+        After {
+            _trash: std::mem::take(&mut self.state.trash),
+            news: std::mem::take(&mut self.state.news),
+            listener: self.listener,
+        }
+    }
 }
 
 impl Deref for Locked<'_> {
@@ -52,11 +67,7 @@ impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
         if !(self.state.trash.is_empty() && self.state.news.is_empty()) {
-            self.after = Some(Box::new(After {
-                _trash: std::mem::take(&mut self.state.trash),
-                news: std::mem::take(&mut self.state.news),
-                listener: self.listener,
-            }));
+            self.after = Some(Box::new(self.take()));
         }
     }
 }

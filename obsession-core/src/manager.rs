@@ -13,7 +13,7 @@ use crate::body::Body;
 use crate::builder::SessionManagerBuilder;
 use crate::events::Listener;
 use crate::id::{Random, TokenHasher};
-use crate::live::{Live, asked_for};
+use crate::live::{Live, asked_for, checked};
 use crate::session::Session;
 use crate::source::{Fixed, IdSource};
 use crate::state::{Absent, Base};
@@ -155,9 +155,7 @@ impl SessionManager {
     /// [`Error::Store`], or [`Error::Corrupt`] if the store gave the record of another key.
     pub async fn end(&self, subject: &str, key: &SessionKey) -> Result<bool, Error> {
         let until = self.until();
-        let found = self.shared.store().load(key);
-        let found = self.shared.call(StoreCall::Load, &until, found);
-        let Some(record) = found.await? else {
+        let Some(record) = self.shared.fetch(key, &until).await? else {
             return Ok(false);
         };
         asked_for(key, &record)?;
@@ -227,12 +225,13 @@ impl Shared {
         Until::within(self.deadline)
     }
 
-    /// Finds what `id` gives the right to.
-    pub(crate) async fn load(&self, id: &SessionId, until: &Until) -> Result<Base, Error> {
-        let key = id.key();
-        let loading = self.store().load(&key);
-        let found = self.call(StoreCall::Load, until, loading).await?;
-        self.judge(id, found)
+    /// Loads the record of `key`. What it is worth is for `judge` to say.
+    pub(crate) fn fetch<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        until: &'a Until,
+    ) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send + 'a {
+        self.call(StoreCall::Load, until, self.store().load(key))
     }
 
     /// Finds the first of `ids` that gives a right to something. Of what is not there it is remembered
@@ -244,7 +243,9 @@ impl Shared {
     ) -> Result<Option<(SessionId, Base)>, Error> {
         let mut best = None;
         for id in ids {
-            let found = self.load(&id, until).await?;
+            let found = self.fetch(&id.key(), until).await?;
+            let judged = self.judge(&id, found.as_ref())?;
+            let found = Base::new(found, judged);
             let live = matches!(found, Base::Live(_));
             let replaced = Base::is_replaced_just_now;
             if live || !best.as_ref().is_some_and(|(_, base)| replaced(base)) {
@@ -257,40 +258,44 @@ impl Shared {
         Ok(best)
     }
 
-    /// What a record, if there is one, says of the right of `id` to it.
-    fn judge(&self, id: &SessionId, found: Option<Record>) -> Result<Base, Error> {
+    /// What a record, if there is one, says of the right of `id` to it: what is in it, if there is one.
+    pub(crate) fn judge(
+        &self,
+        id: &SessionId,
+        found: Option<&Record>,
+    ) -> Result<Result<Body, Absent>, Error> {
         let (key, now) = (id.key(), self.clock.now());
         // Of another key's record it does not matter whether it is live: it is no answer.
         let Some(record) = found else {
             self.events.tell(|| Event::Unknown { key });
-            return Ok(Base::Absent(Absent::NotFound));
+            return Ok(Err(Absent::NotFound));
         };
         if record.key == key && !record.is_live(now) {
             self.events.tell(|| Event::Expired { key });
-            return Ok(Base::Absent(Absent::NotFound));
+            return Ok(Err(Absent::NotFound));
         }
-        let Live { record, body } = match Live::checked(&key, record) {
-            Ok(live) => live,
+        let body = match checked(&key, record) {
+            Ok(body) => body,
             Err(error) => {
                 self.events.tell(|| Event::Corrupt { key });
                 if self.unreadable == Unreadable::Fail {
                     return Err(error);
                 }
                 tracing::warn!(%key, %error, "session treated as absent");
-                return Ok(Base::Absent(Absent::NotFound));
+                return Ok(Err(Absent::NotFound));
             }
         };
         if now >= self.effective(&body).limit(record.created_at) {
             self.events.tell(|| Event::Expired { key });
-            return Ok(Base::Absent(Absent::NotFound));
+            return Ok(Err(Absent::NotFound));
         }
         if !body.head.hash.matches(&self.hasher.hash(id)) {
             let late = now.saturating_since(body.head.cycled_at) < LATE;
             tracing::info!(%key, late, "a token that is not the current one was presented");
             self.events.tell(|| Event::Reuse { key, recent: late });
-            return Ok(Base::Absent(Absent::Superseded { late }));
+            return Ok(Err(Absent::Superseded { late }));
         }
-        Ok(Base::Live(Live { record, body }))
+        Ok(Ok(body))
     }
 
     pub(crate) fn effective(&self, body: &Body) -> Lifetime {
@@ -383,7 +388,8 @@ pub(crate) fn bounded<'a, T: Send + 'a>(
         if let Poll::Ready(answer) = now.await {
             return answer;
         }
-        let answer = within(until, answer).await;
+        // In a box: it would make the future of every handler larger.
+        let answer = Box::pin(within(until, answer)).await;
         answer.unwrap_or_else(|| Err(late_store(late)))
     }
 }

@@ -52,7 +52,7 @@ pub struct RecordBody {
 
 impl RecordBody {
     /// What core has just written.
-    pub(crate) fn own(bytes: Vec<u8>) -> Self {
+    pub(crate) fn own(bytes: &[u8]) -> Self {
         Self {
             bytes: bytes.into(),
             own: true,

@@ -1,6 +1,5 @@
 //! Values as bytes.
 
-use std::cell::Cell;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,14 +11,7 @@ use serde_json::error::Category;
 use crate::Error;
 use crate::error::Source;
 use crate::readable;
-
-/// What a thread keeps for values that it writes, in bytes at most.
-const KEPT: usize = 4096;
-
-thread_local! {
-    /// Where a value is written until its length is known.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+use crate::scratch;
 
 /// How values are written.
 ///
@@ -59,9 +51,7 @@ impl Serializer {
     }
 
     fn write<T: Serialize + ?Sized>(self, value: &T) -> Result<Arc<[u8]>, Source> {
-        // Taken, since a value may set others while it is written.
-        let mut bytes = SCRATCH.try_with(Cell::take).unwrap_or_default();
-        bytes.clear();
+        let mut bytes = scratch::take(0);
         let bytes = match self {
             Self::Json => {
                 serde_json::to_writer(&mut bytes, value)?;
@@ -70,10 +60,7 @@ impl Serializer {
             Self::Postcard => postcard::to_extend(value, bytes)?,
         };
         let shared = Arc::from(&bytes[..]);
-        if bytes.capacity() <= KEPT {
-            // A thread that is about to end keeps none.
-            let _ = SCRATCH.try_with(|scratch| scratch.set(bytes));
-        }
+        scratch::give_back(bytes);
         Ok(shared)
     }
 }

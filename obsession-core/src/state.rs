@@ -13,7 +13,7 @@ use crate::events::Event;
 use crate::failure::Failure;
 use crate::live::Live;
 use crate::manager::Shared;
-use crate::{DropReason, Error, SessionId, SessionKey, Timestamp};
+use crate::{DropReason, Error, Record, SessionId, SessionKey, Timestamp};
 
 /// What the client's token was found to give the right to.
 pub(crate) enum Base {
@@ -28,6 +28,16 @@ pub(crate) enum Base {
 }
 
 impl Base {
+    /// What was found, and what it was judged to be.
+    #[inline]
+    pub(crate) fn new(found: Option<Record>, judged: Result<Body, Absent>) -> Self {
+        match (found, judged) {
+            (Some(record), Ok(body)) => Self::Live(Live { record, body }),
+            (_, Err(absent)) => Self::Absent(absent),
+            (None, Ok(_)) => Self::Absent(Absent::NotFound),
+        }
+    }
+
     /// Whether another request has replaced the token a moment ago.
     pub(crate) fn is_replaced_just_now(&self) -> bool {
         matches!(self, Self::Absent(Absent::Superseded { late: true }))
@@ -172,8 +182,7 @@ impl State {
 
     /// The session was loaded. The changes made so far are the same over whatever was found, but for
     /// a sign-in, which depends on who was signed in before.
-    pub(crate) fn loaded(&mut self, base: Base) -> Result<(), Error> {
-        self.base = base;
+    pub(crate) fn loaded(&mut self) -> Result<(), Error> {
         if let Base::Live(live) = &self.base
             && self.view.subject.is_some()
         {

@@ -53,13 +53,13 @@ impl Turns {
             return None;
         }
         let place = self.join(key()?, false)?;
-        Some(place.turn(until).await)
+        Some(Box::pin(place.turn(until)).await)
     }
 
     /// Waits for a turn, after a lost swap.
     pub(crate) async fn lost(&self, key: SessionKey, until: &Until) -> Option<Turn<'_>> {
         let place = self.join(key, true)?;
-        Some(place.turn(until).await)
+        Some(Box::pin(place.turn(until)).await)
     }
 
     /// A place in the queue of `key`, if there is one or it is to be made.

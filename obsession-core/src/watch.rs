@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::live::Live;
+use crate::live::{Live, checked};
 use crate::manager::{Shared, bounded};
 use crate::session::Session;
 use crate::watchers::Place;
@@ -255,7 +255,7 @@ impl Shared {
                 WatchEnd::Ended
             });
         };
-        let Ok(Live { record, body }) = Live::checked(&key, record) else {
+        let Ok(body) = checked(&key, &record) else {
             return Look::Unanswered;
         };
         let deadline = record

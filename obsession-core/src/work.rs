@@ -50,7 +50,8 @@ impl Session {
         let until = Until::within(left);
         let io = match self.0.io.try_lock() {
             Ok(io) => Some(io),
-            Err(_) => within(&until, self.0.io.lock()).await,
+            // In boxes, as all that is seldom: it would make the future of every handler larger.
+            Err(_) => Box::pin(within(&until, self.0.io.lock())).await,
         };
         Ok(Work {
             not_ours: until.waited(),

@@ -81,7 +81,6 @@ enum Stage {
 
 pub(crate) fn finish(session: &Session, end: End, keep: bool, places: &Places) -> Finishing {
     let span = session.span().clone();
-    let _in = session.span().enter();
     let session = session.clone();
     let finish = async move {
         Outcome::Done(match end {
@@ -91,7 +90,7 @@ pub(crate) fn finish(session: &Session, end: End, keep: bool, places: &Places) -
     };
     Finishing {
         stage: Stage::Here {
-            work: Box::pin(finish.in_current_span()),
+            work: Box::pin(finish),
             begun: false,
         },
         places: places.clone(),
@@ -106,7 +105,8 @@ impl Finishing {
             return Poll::Pending;
         };
         // It may run code of the application, to make its changes again on a newer record.
-        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+        let poll = || self.span.in_scope(|| work.as_mut().poll(cx));
+        let polled = catch_unwind(AssertUnwindSafe(poll));
         if let Poll::Ready(outcome) = polled.unwrap_or(Poll::Ready(Outcome::Panicked)) {
             self.stage = Stage::Over;
             return Poll::Ready(outcome);
@@ -128,11 +128,12 @@ impl Finishing {
         self.stage = match mem::replace(&mut self.stage, Stage::Over) {
             Stage::Here { work, .. } => {
                 let (left, place) = oneshot::channel();
-                let task = runtime.spawn(async move {
+                let work = async move {
                     // Whoever leaves puts a place in here, which is given back with it.
                     let _place = place;
                     work.await
-                });
+                };
+                let task = runtime.spawn(work.instrument(self.span.clone()));
                 Stage::InTask { task, left }
             }
             stage => stage,

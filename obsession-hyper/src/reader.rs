@@ -4,10 +4,13 @@
 //! folded, and only spaces and tabs are trimmed, so no other spelling of a name is taken for ours:
 //! that is what makes the name's prefix worth something.
 
+use std::mem;
+
 use http::HeaderValue;
+use memchr::memchr_iter;
 use obsession_core::{Presented, SessionId};
 
-use crate::cookie::trim;
+use crate::cookie::{trim, trim_start};
 use crate::transport::Way;
 
 /// Of all lines together. A browser sends at most a few kilobytes; beyond this nothing is read,
@@ -85,14 +88,22 @@ fn cookies<'a>(
     name: &str,
     lines: impl Iterator<Item = &'a [u8]>,
 ) -> impl Iterator<Item = Result<&'a [u8], TooMany>> {
-    let pairs = lines.flat_map(|line| line.split(|b| *b == b';'));
-    pairs.enumerate().filter_map(move |(n, pair)| {
+    let pairs = lines.flat_map(pairs).enumerate();
+    pairs.filter_map(move |(n, pair)| {
         if n >= MAX_PAIRS {
             return Some(Err(TooMany));
         }
-        let equals = pair.iter().position(|b| *b == b'=')?;
-        (trim(&pair[..equals]) == name.as_bytes()).then(|| Ok(trim(&pair[equals + 1..])))
+        // A name is a token, which has no `=` and no space in it.
+        let rest = trim_start(pair).strip_prefix(name.as_bytes())?;
+        let value = trim_start(rest).strip_prefix(b"=")?;
+        Some(Ok(trim(value)))
     })
+}
+
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = memchr_iter(b';', line).chain([line.len()]);
+    let mut from = 0;
+    ends.map(move |end| &line[mem::replace(&mut from, end + 1)..end])
 }
 
 /// The token of a line of this scheme, whose name has no case (RFC 9110 11.1).

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::Response;
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY};
+use http::header::{CACHE_CONTROL, Entry, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY};
 use obsession_core::{ClientAction, Error, Session};
 
 use crate::body::SessionBody;
@@ -119,10 +119,18 @@ impl Teller {
     fn vary(&self, headers: &mut HeaderMap) {
         for link in self.came_by.asked(self.shared.transport.links()) {
             let name = link.way.reads();
-            let depends = name.map_or("*", HeaderName::as_str);
-            if !says(headers, &VARY, &[depends, "*"]) {
-                let any = HeaderValue::from_static("*");
-                headers.append(VARY, name.cloned().map_or(any, HeaderValue::from));
+            let depends = || match name.cloned() {
+                Some(name) => HeaderValue::from(name),
+                None => HeaderValue::from_static("*"),
+            };
+            match headers.entry(VARY) {
+                Entry::Vacant(nowhere) => _ = nowhere.insert(depends()),
+                Entry::Occupied(mut values) => {
+                    let name = name.map_or("*", HeaderName::as_str);
+                    if !says(values.iter(), &[name, "*"]) {
+                        values.append(depends());
+                    }
+                }
             }
         }
     }
@@ -159,8 +167,8 @@ fn set_header(headers: &mut HeaderMap, action: &ClientAction, name: &HeaderName)
 /// The response has a token: no cache may keep it. What the handler said of caching stays if it
 /// forbids it as well, and nothing that it said allows it.
 fn forbid_storing(headers: &mut HeaderMap) {
-    let forbids = says(headers, &CACHE_CONTROL, &["no-store"]);
-    if !forbids || says(headers, &CACHE_CONTROL, &["public", "s-maxage"]) {
+    let said = |members: &[&str]| says(headers.get_all(CACHE_CONTROL).iter(), members);
+    if !said(&["no-store"]) || said(&["public", "s-maxage"]) {
         headers.insert(CACHE_CONTROL, NO_STORE);
     }
     for name in TARGETED {
@@ -170,11 +178,11 @@ fn forbid_storing(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether one of `members` is in the lists that `headers` has under `name`, with or without an
+/// Whether one of `members` is in the lists that the `values` of a header are, with or without an
 /// argument.
-fn says(headers: &HeaderMap, name: &HeaderName, members: &[&str]) -> bool {
-    let values = headers.get_all(name).iter();
-    values.flat_map(|value| list(value.as_bytes())).any(|item| {
+fn says<'a>(values: impl Iterator<Item = &'a HeaderValue>, members: &[&str]) -> bool {
+    let mut items = values.flat_map(|value| list(value.as_bytes()));
+    items.any(|item| {
         let end = item.iter().position(|b| *b == b'=').unwrap_or(item.len());
         let item = item[..end].trim_ascii();
         members

@@ -317,7 +317,7 @@ fn what_was_written_here_is_not_checked_again_as_long_as_nobody_touched_it() {
     });
     for (lifetime, bytes) in damaged {
         let own = Record {
-            body: RecordBody::own(bytes.clone()),
+            body: RecordBody::own(&bytes),
             ..record(Vec::new())
         };
         assert_eq!(Body::decode(&own).ok().unwrap().head.lifetime, lifetime);
