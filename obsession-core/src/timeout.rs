@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use slab::Slab;
-use tokio::runtime::{Handle, Id};
+use tokio::runtime::{Handle, Id, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -19,6 +20,10 @@ use crate::lock;
 /// How long after one look at all calls the next one comes at the earliest: in an outage all that wait
 /// end one after the other.
 const REST: Duration = Duration::from_millis(10);
+/// For how many calls there is always room.
+const KEPT: usize = 256;
+/// In how many runtimes a thread may be in turn without a task for each call.
+const RUNTIMES: usize = 4;
 
 /// Awaits `what`, at most until `deadline`: nothing if that was not enough, and `what` is dropped with
 /// the future that this gives.
@@ -27,10 +32,14 @@ const REST: Duration = Duration::from_millis(10);
 /// for each is one lock of all threads to set it up and one to take it down, and often wakes the thread
 /// that waits for I/O, only to tell it of a deadline that never comes. Here all calls that are made on one
 /// thread share a timer, which goes off about once in the time that they are given. A deadline is kept to
-/// the resolution of tokio's timers, a millisecond, or to ten where many calls end by theirs at once.
+/// the resolution of tokio's timers, a millisecond, or to ten where other calls have just ended by theirs.
 ///
-/// Like tokio's it is of the runtime in which the call is waited for. Without one there is no deadline,
-/// and it takes as long as it takes.
+/// Like tokio's it is of the runtime in which the call is first waited for, and does not come while nobody
+/// drives that. If that runtime ends, it is of the one in which the call is waited for next; in one that is
+/// shutting down the call is late at once. Without a runtime there is no deadline, and it takes as long as it
+/// takes.
+///
+/// The timer is a task, which a call that was answered leaves behind for at most the time that it had left.
 ///
 /// # Panics
 ///
@@ -75,13 +84,17 @@ impl<F: Future> Future for TimeoutAt<F> {
             *this.place = None;
             return Poll::Ready(Some(output));
         }
-        match this.place {
-            Some(place) if place.is_late(cx.waker()) => {
-                *this.place = None;
-                return Poll::Ready(None);
-            }
-            Some(_) => {}
-            None => *this.place = Place::take(*this.deadline, cx.waker()),
+        let state = this.place.as_ref().map(|place| place.state(cx.waker()));
+        if let Some(State::Waits) = state {
+            return Poll::Pending;
+        }
+        *this.place = None;
+        if let Some(State::Late) = state {
+            return Poll::Ready(None);
+        }
+        match Place::take(*this.deadline, cx.waker()) {
+            Ok(place) => *this.place = place,
+            Err(Refused) => return Poll::Ready(None),
         }
         Poll::Pending
     }
@@ -108,6 +121,8 @@ struct Calls {
     waiting: Slab<Call>,
     /// When somebody looks at them next; nothing where there is nobody to.
     looks_at: Option<Instant>,
+    /// No call comes any more: their thread has ended, or was in many other runtimes since.
+    closed: bool,
 }
 
 struct Call {
@@ -122,6 +137,16 @@ impl Call {
         std::mem::replace(&mut self.waker, Waker::noop().clone())
     }
 }
+
+enum State {
+    Waits,
+    Late,
+    /// Nobody looks at it any more.
+    Forsaken,
+}
+
+/// The runtime is shut down and begins no task.
+struct Refused;
 
 /// A call among the others, until it is dropped.
 struct Place {
@@ -140,6 +165,18 @@ impl Calls {
         self.looks_at = Some(deadline);
         then
     }
+
+    /// Gives back what many calls at once took, when they are gone.
+    fn shrink(&mut self) {
+        if self.waiting.is_empty() && self.waiting.capacity() > KEPT {
+            self.waiting = Slab::new();
+        }
+    }
+
+    /// Whether there is nobody left to look for.
+    fn are_over(&self) -> bool {
+        self.closed && self.waiting.is_empty()
+    }
 }
 
 /// What is to be done so that somebody looks in time.
@@ -151,9 +188,11 @@ enum Then {
 }
 
 impl Place {
-    /// A place for a call. None without a runtime, as nobody would look.
-    fn take(deadline: Instant, waker: &Waker) -> Option<Self> {
-        let runtime = Handle::try_current().ok()?;
+    /// A place for a call, in the runtime of here and now. None without one, as nobody would look.
+    fn take(deadline: Instant, waker: &Waker) -> Result<Option<Self>, Refused> {
+        let Ok(runtime) = Handle::try_current() else {
+            return Ok(None);
+        };
         let keeper = Keeper::here(&runtime);
         let call = Call {
             deadline,
@@ -165,36 +204,73 @@ impl Place {
             (calls.waiting.insert(call), calls.look_by(deadline))
         };
         let place = Self { keeper, key };
-        place.keeper.see_to(then, deadline, || Some(runtime));
-        Some(place)
+        match then {
+            Then::Nothing => return Ok(Some(place)),
+            Then::Sooner => place.keeper.sooner.notify_one(),
+            Then::Start => {
+                Shift::start(&place.keeper, &runtime, deadline);
+                // As long as a call waits somebody looks, but for what the runtime did not begin.
+                if let State::Forsaken = place.state(waker) {
+                    return Err(Refused);
+                }
+            }
+        }
+        // A task that a worker wakes is for that worker to run next, and for no other one to take, however
+        // long it is busy here. One more moves it to where others take it, and wakes one of them.
+        if runtime.runtime_flavor() == RuntimeFlavor::MultiThread {
+            drop(runtime.spawn(async {}));
+        }
+        Ok(Some(place))
     }
 
-    /// Whether the deadline is over. If not, `waker` will be woken when it is.
-    fn is_late(&self, waker: &Waker) -> bool {
+    /// If it goes on waiting, `waker` will be woken when the deadline is over.
+    fn state(&self, waker: &Waker) -> State {
         // Wakers are cloned and dropped without the lock: they may be anybody's code.
         let mut waker = waker.clone();
-        let (deadline, then) = {
-            let mut calls = lock(&self.keeper.calls);
-            let Some(call) = calls.waiting.get_mut(self.key) else {
-                return false;
-            };
-            if call.late {
-                return true;
+        let mut calls = lock(&self.keeper.calls);
+        let looked_at = calls.looks_at.is_some();
+        let state = match calls.waiting.get_mut(self.key) {
+            Some(call) if call.late => State::Late,
+            Some(call) if looked_at => {
+                std::mem::swap(&mut call.waker, &mut waker);
+                State::Waits
             }
-            std::mem::swap(&mut call.waker, &mut waker);
-            let deadline = call.deadline;
-            (deadline, calls.look_by(deadline))
+            _ => State::Forsaken,
         };
-        let runtime = || Handle::try_current().ok();
-        self.keeper.see_to(then, deadline, runtime);
-        false
+        drop(calls);
+        state
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let call = lock(&self.keeper.calls).waiting.try_remove(self.key);
+        let (call, over) = {
+            let mut calls = lock(&self.keeper.calls);
+            let call = calls.waiting.try_remove(self.key);
+            calls.shrink();
+            (call, calls.are_over())
+        };
+        if over {
+            self.keeper.sooner.notify_one();
+        }
         drop(call);
+    }
+}
+
+/// A keeper that takes calls of a runtime.
+struct Open(Id, Arc<Keeper>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let Self(_, keeper) = self;
+        let over = {
+            let mut calls = lock(&keeper.calls);
+            calls.closed = true;
+            calls.are_over()
+        };
+        if over {
+            keeper.sooner.notify_one();
+        }
     }
 }
 
@@ -202,40 +278,28 @@ impl Keeper {
     /// That of this thread, for what is waited for in `runtime`.
     fn here(runtime: &Handle) -> Arc<Self> {
         thread_local! {
-            static HERE: RefCell<Option<(Id, Arc<Keeper>)>> = const { RefCell::new(None) };
+            /// The one that was asked for last is the first.
+            static HERE: RefCell<Vec<Open>> = const { RefCell::new(Vec::new()) };
         }
         let id = runtime.id();
         let found = HERE.try_with(|here| {
             let mut here = here.borrow_mut();
-            match &*here {
-                Some((of, keeper)) if *of == id => Arc::clone(keeper),
-                // The calls of another runtime keep the one before.
-                _ => Arc::clone(&here.insert((id, Arc::default())).1),
-            }
-        });
-        // The thread is ending.
-        found.unwrap_or_default()
-    }
-
-    fn see_to(
-        self: &Arc<Self>,
-        then: Then,
-        deadline: Instant,
-        runtime: impl FnOnce() -> Option<Handle>,
-    ) {
-        match then {
-            Then::Nothing => {}
-            Then::Sooner => self.sooner.notify_one(),
-            Then::Start => {
-                let shift = Shift {
-                    keeper: Some(Arc::clone(self)),
-                    begun: false,
-                };
-                if let Some(runtime) = runtime() {
-                    shift.start(&runtime, deadline);
+            match here.iter().position(|Open(of, _)| *of == id) {
+                Some(0) => {}
+                Some(at) => here.swap(0, at),
+                None => {
+                    here.insert(0, Open(id, Arc::default()));
+                    here.truncate(RUNTIMES);
                 }
             }
-        }
+            here.first().map(|Open(_, keeper)| Arc::clone(keeper))
+        });
+        // The thread is ending.
+        found.ok().flatten().unwrap_or_else(|| {
+            let keeper = Self::default();
+            lock(&keeper.calls).closed = true;
+            keeper.into()
+        })
     }
 
     /// Looks at each deadline, until no call is left.
@@ -266,53 +330,61 @@ impl Keeper {
                     late.push(call.take_waker());
                 }
             }
-            calls.looks_at = next.map(|next| next.max(now + REST));
-            calls.looks_at
+            if !late.is_empty() {
+                next = next.map(|next| next.max(now + REST));
+            }
+            calls.looks_at = next;
+            next
         };
-        late.into_iter().for_each(Waker::wake);
+        wake_all(late);
         next
     }
 }
 
-/// The time for which somebody looks. If it ends before the calls do, as its runtime does, those that are
-/// waited for elsewhere find another one.
-struct Shift {
-    keeper: Option<Arc<Keeper>>,
-    begun: bool,
+/// Wakes each of them, also if one of them panics.
+fn wake_all(wakers: Vec<Waker>) {
+    for waker in wakers {
+        drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+    }
 }
 
+/// The time for which somebody looks. If it ends before the calls do, as its runtime does, they are woken,
+/// and those that are waited for elsewhere find another one.
+struct Shift(Option<Arc<Keeper>>);
+
 impl Shift {
-    fn start(mut self, runtime: &Handle, first: Instant) {
+    fn start(keeper: &Arc<Keeper>, runtime: &Handle, first: Instant) {
+        let mut shift = Self(Some(Arc::clone(keeper)));
         // Here, so that it is not the task which panics where there is no timer.
         let mut timer = Box::pin(sleep_until(first));
         runtime.spawn(async move {
-            self.begun = true;
-            if let Some(keeper) = &self.keeper {
+            // All of it is the task's, which may be dropped before it has begun.
+            let Self(keeper) = &mut shift;
+            if let Some(keeper) = keeper {
                 keeper.keep(timer.as_mut()).await;
             }
-            // It is over, and nobody has to look for another one.
-            drop(self.keeper.take());
+            // It is over, and the next one may have begun.
+            drop(keeper.take());
         });
     }
 }
 
 impl Drop for Shift {
     fn drop(&mut self) {
-        let Some(keeper) = self.keeper.take() else {
+        let Some(keeper) = self.0.take() else {
             return;
         };
-        let mut left = Vec::new();
-        {
+        let left = {
             let mut calls = lock(&keeper.calls);
             calls.looks_at = None;
-            // In a runtime that begins no task any more they would find the next one that does not.
-            if self.begun {
-                left.extend(calls.waiting.iter_mut().map(|(_, call)| call.take_waker()));
-            }
-        }
-        left.into_iter().for_each(Waker::wake);
+            let left = calls.waiting.iter_mut();
+            left.map(|(_, call)| call.take_waker()).collect()
+        };
+        wake_all(left);
     }
 }
 
+#[cfg(test)]
+mod runtimes;
 #[cfg(test)]
 mod tests;

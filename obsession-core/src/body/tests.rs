@@ -300,6 +300,43 @@ proptest! {
         }
     }
 
+    /// At every place, also in the middle of an entry.
+    #[test]
+    fn what_is_read_at_once_is_what_is_read_step_by_step(
+        entries in vec((vec(any::<u8>(), 0..130), any::<Vec<u8>>(), 0..4_u8, 0..3_usize), 0..4),
+        flips in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        end in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = Vec::new();
+        for (name, value, format, zeros) in entries {
+            put_number(&mut bytes, name.len() as u64);
+            bytes.extend(name);
+            put_number(&mut bytes, (value.len() as u64) << 2 | u64::from(format));
+            // Now and then a number that is longer than it must be.
+            if zeros == 2 && let Some(last) = bytes.last_mut() {
+                *last |= 0x80;
+                bytes.push(0);
+            }
+            bytes.extend(value);
+        }
+        if !bytes.is_empty() {
+            for (place, flip) in flips {
+                *place.get_mut(&mut bytes) ^= flip;
+            }
+            bytes.truncate(end.index(bytes.len() * 2));
+        }
+        for at in 0..=bytes.len() + 1 {
+            let reader = || Reader { bytes: &bytes, at };
+            let (mut at_once, mut step_by_step) = (reader(), reader());
+            if let Some(entry) = at_once.usual_entry() {
+                prop_assert_eq!(step_by_step.any_entry(), Ok(Some(entry)));
+                prop_assert_eq!(at_once.at, step_by_step.at);
+            } else {
+                prop_assert_eq!(at_once.at, at);
+            }
+        }
+    }
+
     #[test]
     fn no_entries_behind_a_right_head_make_it_panic(rest in vec(0..16_u8, 0..60)) {
         let _ = checked(PLAIN, KEY, &[&TIMES, &rest]);

@@ -25,9 +25,15 @@ fn tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
 }
 
-/// Waits for `what`, and counts how often it was woken.
+/// Counts how often it was woken.
 #[derive(Default)]
-struct Woken(AtomicUsize);
+pub(super) struct Woken(AtomicUsize);
+
+impl Woken {
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
 
 impl Wake for Woken {
     fn wake(self: Arc<Self>) {
@@ -101,6 +107,27 @@ async fn an_earlier_deadline_is_kept_behind_a_later_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_call_behind_a_later_one_is_told_at_once() {
+    tokio::spawn(timeout_at(Instant::now() + SECOND, pending::<()>()));
+    tokio::task::yield_now().await;
+    let soon = Instant::now() + REST / 5;
+    assert_eq!(timeout_at(soon, pending::<()>()).await, None);
+    assert!(soon.elapsed() < REST / 5, "{:?}", soon.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_calls_leave_no_room_behind() {
+    let deadline = Instant::now() + SECOND;
+    let calls: JoinSet<_> = (0..1_000)
+        .map(|_| timeout_at(deadline, pending::<()>()))
+        .collect();
+    calls.join_all().await;
+    let keeper = Keeper::here(&Handle::current());
+    let room = lock(&keeper.calls).waiting.capacity();
+    assert!(room <= KEPT, "{room}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_leaves_nothing_behind() {
     let keeper = Keeper::here(&Handle::current());
     let far = Instant::now() + SECOND;
@@ -135,7 +162,7 @@ async fn whoever_waits_last_is_woken() {
         );
     }
     tokio::time::sleep(2 * SECOND).await;
-    let woken = [&first, &last].map(|woken| woken.0.load(Ordering::SeqCst));
+    let woken = [&first, &last].map(|woken| woken.count());
     assert_eq!(woken, [0, 1]);
     assert_eq!(call.await, None);
 }
@@ -158,11 +185,7 @@ fn a_call_outlives_the_runtime_in_which_it_began() {
         tokio::task::yield_now().await;
     });
     drop(first);
-    assert_eq!(
-        woken.0.load(Ordering::SeqCst),
-        1,
-        "so that it finds another one"
-    );
+    assert_eq!(woken.count(), 1, "so that it finds another one");
     let (answer, took) = runtime().block_on(call);
     assert_eq!(answer, None);
     assert!(took >= SECOND, "{took:?}");
