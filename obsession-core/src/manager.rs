@@ -264,13 +264,13 @@ impl Shared {
         id: &SessionId,
         found: Option<&Record>,
     ) -> Result<Result<Body, Absent>, Error> {
-        let (key, now) = (id.key(), self.clock.now());
+        let key = id.key();
         // Of another key's record it does not matter whether it is live: it is no answer.
         let Some(record) = found else {
             self.events.tell(|| Event::Unknown { key });
             return Ok(Err(Absent::NotFound));
         };
-        if record.key == key && !record.is_live(now) {
+        if record.key == key && !self.clock.is_before(record.expires_at) {
             self.events.tell(|| Event::Expired { key });
             return Ok(Err(Absent::NotFound));
         }
@@ -285,12 +285,13 @@ impl Shared {
                 return Ok(Err(Absent::NotFound));
             }
         };
-        if now >= self.effective(&body).limit(record.created_at) {
+        let limit = self.effective(&body).limit(record.created_at);
+        if !self.clock.is_before(limit) {
             self.events.tell(|| Event::Expired { key });
             return Ok(Err(Absent::NotFound));
         }
         if !body.head.hash.matches(&self.hasher.hash(id)) {
-            let late = now.saturating_since(body.head.cycled_at) < LATE;
+            let late = self.clock.now().saturating_since(body.head.cycled_at) < LATE;
             tracing::info!(%key, late, "a token that is not the current one was presented");
             self.events.tell(|| Event::Reuse { key, recent: late });
             return Ok(Err(Absent::Superseded { late }));

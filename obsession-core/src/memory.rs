@@ -118,10 +118,9 @@ impl Default for MemoryStore {
 #[async_trait]
 impl SessionStore for MemoryStore {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
-        let now = self.shared.clock.now();
         let shard = self.shared.shard(key);
         let found = shard.records.get(key);
-        Ok(found.filter(|record| record.is_live(now)).cloned())
+        Ok(found.filter(|record| self.shared.is_live(record)).cloned())
     }
 
     async fn create(&self, record: &Record) -> Result<Create, StoreError> {
@@ -129,10 +128,9 @@ impl SessionStore for MemoryStore {
     }
 
     async fn update(&self, expected: Revision, record: &Record) -> Result<Update, StoreError> {
-        let now = self.shared.clock.now();
         let mut shard = self.shared.shard(&record.key);
         let old = shard.records.get_mut(&record.key);
-        match old.filter(|old| old.is_live(now)) {
+        match old.filter(|old| self.shared.is_live(old)) {
             None => Ok(Update::Gone),
             Some(old) if old.revision == record.revision => Ok(Update::Updated),
             Some(old) if old.revision != expected => Ok(Update::Conflict(old.clone())),
@@ -153,10 +151,10 @@ impl SessionStore for MemoryStore {
         expected: Revision,
         expires_at: Timestamp,
     ) -> Result<Touch, StoreError> {
-        let now = self.shared.clock.now();
         let mut shard = self.shared.shard(key);
         let Shard { records, deadlines } = &mut *shard;
-        let Some(record) = records.get_mut(key).filter(|record| record.is_live(now)) else {
+        let record = records.get_mut(key);
+        let Some(record) = record.filter(|record| self.shared.is_live(record)) else {
             return Ok(Touch::Gone);
         };
         if record.revision != expected {
@@ -171,10 +169,9 @@ impl SessionStore for MemoryStore {
     }
 
     async fn delete(&self, key: &SessionKey) -> Result<Delete, StoreError> {
-        let now = self.shared.clock.now();
         let mut shard = self.shared.shard(key);
         match self.shared.remove(&mut shard, key) {
-            Some(record) if record.is_live(now) => Ok(Delete::Deleted),
+            Some(record) if self.shared.is_live(&record) => Ok(Delete::Deleted),
             _ => Ok(Delete::Gone),
         }
     }
@@ -267,6 +264,10 @@ impl SessionIndex for MemoryStore {
 impl Shared {
     fn shard(&self, key: &SessionKey) -> MutexGuard<'_, Shard> {
         lock(&self.shards[shard_of(key)])
+    }
+
+    fn is_live(&self, record: &Record) -> bool {
+        self.clock.is_before(record.expires_at)
     }
 
     fn create(&self, record: &Record) -> Result<Create, StoreError> {
