@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
 use super::*;
@@ -256,6 +256,10 @@ fn values() -> impl Strategy<Value = BTreeMap<String, Value>> {
     btree_map(".{0,40}", value, 0..12)
 }
 
+fn some_name() -> impl Strategy<Value = String> {
+    prop_oneof!["[\0aé]{0,12}", "a{120,140}"]
+}
+
 fn lifetimes() -> impl Strategy<Value = Option<Lifetime>> {
     let own = (any::<[u64; 2]>(), any::<bool>()).prop_map(|([idle, absolute], persistent)| {
         let own = Lifetime::new(Duration::from_millis(idle), Duration::from_millis(absolute));
@@ -296,6 +300,28 @@ proptest! {
             for (name, value) in body.entries() {
                 let found = body.get(str::from_utf8(name).unwrap());
                 prop_assert_eq!(found.as_ref().map(Value::raw), Some(value));
+            }
+        }
+    }
+
+    /// Names that begin alike, that end in zeros, and whose length takes two bytes.
+    #[test]
+    fn a_walk_finds_a_name_or_its_place(
+        names in btree_set(some_name(), 0..12), others in btree_set(some_name(), 0..12),
+    ) {
+        let value = Serializer::Json.encode("n", &1).unwrap();
+        let entries = names.iter().map(|name| (name.clone(), value.clone())).collect();
+        let body = Body::decode(&record(encode(head(None), &entries))).ok().unwrap();
+        let mut walk = body.walk();
+        for name in names.union(&others) {
+            for walk in [&mut walk, &mut body.walk()] {
+                let (_, found) = walk.up_to(name.as_bytes());
+                prop_assert_eq!(found.is_some(), names.contains(name), "{:?}", name);
+                let rest = Reader { bytes: walk.0.bytes, at: walk.0.at };
+                let next = Walk(rest).0.entry().unwrap();
+                let next = next.map(|(next, ..)| next);
+                let after = names.iter().find(|other| *other > name);
+                prop_assert_eq!(next, after.map(String::as_bytes));
             }
         }
     }
