@@ -75,9 +75,10 @@ impl Session {
         };
         let found = shared.fetch(&id.key(), until).await?;
         let judged = shared.judge(&id, found.as_ref())?;
+        self.tell_loaded(&id, judged.is_ok());
         let mut state = self.state();
         state.base = Base::new(found, judged);
-        self.loaded(&mut state, id)
+        state.loaded(id)
     }
 
     /// The same for whoever does not present one id.
@@ -98,9 +99,10 @@ impl Session {
             }
         };
         if let Some((id, base)) = shared.load_one_of(ids, until).await? {
+            self.tell_loaded(&id, matches!(base, Base::Live(_)));
             let mut state = self.state();
             state.base = base;
-            return self.loaded(&mut state, id);
+            return state.loaded(id);
         }
         let mut state = self.state();
         state.base = Base::Absent(Absent::NoId);
@@ -108,17 +110,11 @@ impl Session {
         Ok(())
     }
 
-    /// Notes that what `state` has is behind `id`.
-    fn loaded(&self, state: &mut State, id: SessionId) -> Result<(), Error> {
-        let found = matches!(state.base, Base::Live(_));
+    fn tell_loaded(&self, id: &SessionId, found: bool) {
         if found {
             self.name_span(&id.key());
         }
         tracing::debug!(key = %id.key(), found, "session loaded");
-        state.activity.loaded = true;
-        (state.presented, state.failure) = (true, None);
-        state.id = found.then_some(id);
-        state.loaded()
     }
 
     fn name_span(&self, key: &SessionKey) {

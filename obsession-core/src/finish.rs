@@ -46,7 +46,9 @@ impl Session {
     }
 
     fn try_end(&self, mut state: Locked<'_>, keep: bool) -> Option<ClientAction> {
-        let pending = !state.log.is_empty() || state.failed.is_some();
+        // What was refused is dropped.
+        let refused = state.refused || state.lost;
+        let pending = !state.log.is_empty() && !refused || state.failed.is_some();
         if state.attempt.is_some() || state.is_deleting() || keep && pending {
             return None;
         }

@@ -170,10 +170,10 @@ impl SessionStore for MemoryStore {
 
     async fn delete(&self, key: &SessionKey) -> Result<Delete, StoreError> {
         let mut shard = self.shared.shard(key);
-        match self.shared.remove(&mut shard, key) {
-            Some(record) if self.shared.is_live(&record) => Ok(Delete::Deleted),
-            _ => Ok(Delete::Gone),
-        }
+        let old = shard.records.get(key);
+        let live = old.is_some_and(|record| self.shared.is_live(record));
+        self.shared.remove(&mut shard, key);
+        Ok(if live { Delete::Deleted } else { Delete::Gone })
     }
 
     async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {

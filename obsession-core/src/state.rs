@@ -180,9 +180,12 @@ impl State {
         matches!(self.base, Base::Absent(Absent::Deleted))
     }
 
-    /// The session was loaded. The changes made so far are the same over whatever was found, but for
-    /// a sign-in, which depends on who was signed in before.
-    pub(crate) fn loaded(&mut self) -> Result<(), Error> {
+    /// The session of `id` was loaded. The changes made so far are the same over whatever was found, but
+    /// for a sign-in, which depends on who was signed in before.
+    pub(crate) fn loaded(&mut self, id: SessionId) -> Result<(), Error> {
+        self.activity.loaded = true;
+        (self.presented, self.failure) = (true, None);
+        self.id = self.live().is_some().then_some(id);
         if let Base::Live(live) = &self.base
             && self.view.subject.is_some()
         {

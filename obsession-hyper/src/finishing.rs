@@ -133,7 +133,9 @@ impl Finishing {
                     let _place = place;
                     work.await
                 };
-                let task = runtime.spawn(work.instrument(self.span.clone()));
+                // The server's own span, where the session's is not enabled.
+                let spawn = || runtime.spawn(work.in_current_span());
+                let task = self.span.in_scope(spawn);
                 Stage::InTask { task, left }
             }
             stage => stage,

@@ -13,10 +13,10 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::log::{begin, logged};
+use common::log::{at_info, begin, logged};
 use common::{call, ok, seen, site, stored, token_of};
 use hyper::service::Service;
-use obsession_core::conformance::Faulty;
+use obsession_core::conformance::{Fault, Faulty};
 use obsession_core::{ManualClock, MemoryStore, Session, SessionId, SessionManager, Timestamp};
 use tracing::Instrument;
 
@@ -130,6 +130,37 @@ async fn the_span_of_the_server_is_around_it() {
         seen.len() == 2 && seen.iter().all(|line| line.contains(&within)),
         "{seen:?}"
     );
+}
+
+/// Also where the session's own span is not enabled, as in most deployments.
+#[tokio::test]
+async fn the_span_of_the_server_is_around_what_is_saved_in_a_task() {
+    let store = Arc::new(Faulty::new(MemoryStore::new()));
+    let manager = SessionManager::new(Arc::clone(&store));
+    let id = stored(&manager).await;
+    store.set_always(Fault::Delay(Duration::from_millis(1)));
+    let other = manager.clone();
+    let ends = site(&manager, move |session: Session| {
+        let other = other.clone();
+        async move {
+            session.update("a", |n: &mut u64| *n += 1).await.unwrap();
+            let id = session.id().await.unwrap();
+            other.open(id).delete().await.unwrap();
+            ok()
+        }
+    });
+    begin();
+    let _here = tracing::subscriber::set_default(at_info());
+    let span = tracing::info_span!("request", path = "/cart");
+    let line = format!("__Host-id={}", id.expose());
+    let answer = async { ends.call(common::request(Some(&line))).await };
+    let Ok(_) = answer.instrument(span).await;
+    let logged = logged();
+    let mut dropped = logged
+        .lines()
+        .filter(|line| line.contains("changes dropped"));
+    let line = dropped.next().expect("a line");
+    assert!(line.contains("request{path=\"/cart\"}: "), "{line}");
 }
 
 #[tokio::test]

@@ -24,6 +24,15 @@ pub(crate) fn begin() {
     LOGGED.take();
 }
 
+/// Writes down the same, from the level INFO on.
+pub(crate) fn at_info() -> impl tracing::Subscriber + Send + Sync {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .with_ansi(false)
+        .with_writer(|| Here)
+        .finish()
+}
+
 /// What this thread has logged since.
 pub(crate) fn logged() -> String {
     String::from_utf8(LOGGED.take()).unwrap()

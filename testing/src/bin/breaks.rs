@@ -73,13 +73,8 @@ impl Copy {
     /// Whether the tests of its row notice it.
     fn tests(&self, one: &Break) -> Result<bool, Box<dyn Error>> {
         let mut before = Vec::new();
-        for change in &one.changes {
-            let file = self.top.join(&change.file);
-            let source = fs::read_to_string(&file)?;
-            fs::write(&file, change.apply(&source)?)?;
-            before.push((file, source));
-        }
-        let ran = self.run(one);
+        let made = self.make(one, &mut before);
+        let ran = made.and_then(|()| self.run(one));
         for (file, source) in before.into_iter().rev() {
             fs::write(file, source)?;
         }
@@ -90,6 +85,18 @@ impl Copy {
             return Err(format!("{}: no test was run\n{said}", one.row).into());
         }
         Ok(!ran.status.success())
+    }
+
+    /// Makes it, and notes how each file was before.
+    fn make(&self, one: &Break, before: &mut Vec<(PathBuf, String)>) -> Result<(), Box<dyn Error>> {
+        for change in &one.changes {
+            let file = self.top.join(&change.file);
+            let source = fs::read_to_string(&file)?;
+            let broken = change.apply(&source)?;
+            before.push((file.clone(), source));
+            fs::write(&file, broken)?;
+        }
+        Ok(())
     }
 
     fn run(&self, one: &Break) -> Result<Output, Box<dyn Error>> {
