@@ -163,6 +163,8 @@ async fn what_is_too_large_is_refused_before_the_store_is_asked() {
     assert!(matches!(session.save().await, Err(Error::TooLarge { .. })));
     assert_eq!(at.store.calls(), ["load"]);
     assert_eq!(at.record(&id).await, before);
+    // The application was told, so there is nothing left to wait for.
+    assert_eq!(session.try_finish(true), Some(ClientAction::Keep));
 }
 
 #[tokio::test]
