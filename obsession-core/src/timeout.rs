@@ -278,15 +278,14 @@ impl Keeper {
     /// That of this thread, for what is waited for in `runtime`.
     fn here(runtime: &Handle) -> Arc<Self> {
         thread_local! {
-            /// The one that was asked for last is the first.
+            /// By when they were last asked for, the latest first.
             static HERE: RefCell<Vec<Open>> = const { RefCell::new(Vec::new()) };
         }
         let id = runtime.id();
         let found = HERE.try_with(|here| {
             let mut here = here.borrow_mut();
             match here.iter().position(|Open(of, _)| *of == id) {
-                Some(0) => {}
-                Some(at) => here.swap(0, at),
+                Some(at) => here[..=at].rotate_right(1),
                 None => {
                     here.insert(0, Open(id, Arc::default()));
                     here.truncate(RUNTIMES);

@@ -222,6 +222,18 @@ fn a_thread_in_runtimes_in_turn_leaves_one_task_in_each() {
     }
 }
 
+#[test]
+fn of_many_runtimes_the_one_that_was_left_first_is_forgotten() {
+    let runtimes = [(); RUNTIMES + 1].map(|()| one_thread());
+    let [a, b, c, d, e] = runtimes.each_ref().map(Runtime::handle);
+    let [a, _, c, d, a_again, _] = [a, b, c, d, a, e].map(Keeper::here);
+    assert!(Arc::ptr_eq(&a, &a_again));
+    for (keeper, place) in [(c, 2), (d, 3), (a, 0)] {
+        let handle = runtimes[place].handle();
+        assert!(Arc::ptr_eq(&keeper, &Keeper::here(handle)), "{place}");
+    }
+}
+
 struct Panics;
 
 impl Wake for Panics {
