@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::log::{at_info, begin, logged};
-use common::{call, ok, seen, site, stored, token_of};
+use common::{call, late_change, ok, seen, site, stored, token_of};
 use hyper::service::Service;
 use obsession_core::conformance::{Fault, Faulty};
 use obsession_core::{ManualClock, MemoryStore, Session, SessionId, SessionManager, Timestamp};
@@ -139,21 +139,12 @@ async fn the_span_of_the_server_is_around_what_is_saved_in_a_task() {
     let manager = SessionManager::new(Arc::clone(&store));
     let id = stored(&manager).await;
     store.set_always(Fault::Delay(Duration::from_millis(1)));
-    let other = manager.clone();
-    let ends = site(&manager, move |session: Session| {
-        let other = other.clone();
-        async move {
-            session.update("a", |n: &mut u64| *n += 1).await.unwrap();
-            let id = session.id().await.unwrap();
-            other.open(id).delete().await.unwrap();
-            ok()
-        }
-    });
+    let ended = site(&manager, late_change);
     begin();
     let _here = tracing::subscriber::set_default(at_info());
     let span = tracing::info_span!("request", path = "/cart");
     let line = format!("__Host-id={}", id.expose());
-    let answer = async { ends.call(common::request(Some(&line))).await };
+    let answer = async { ended.call(common::request(Some(&line))).await };
     let Ok(_) = answer.instrument(span).await;
     let logged = logged();
     let mut dropped = logged

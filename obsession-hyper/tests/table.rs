@@ -11,7 +11,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Answer, call, cookie_of, ok, seen, site, stored, token_of};
+use common::{Answer, call, cookie_of, late_change, ok, seen, site, stored, token_of};
 use http::{Response, StatusCode};
 use obsession_core::conformance::Fault;
 use obsession_core::{
@@ -194,16 +194,7 @@ async fn missing_stale_or_ended_elsewhere_nothing() {
     }
     // Ended while the request was under way, with a change that is too late.
     let id = stored(&manager).await;
-    let other = manager.clone();
-    let ended = site(&manager, move |session: Session| {
-        let other = other.clone();
-        async move {
-            session.update("n", |n: &mut u64| *n += 1).await.unwrap();
-            let id = session.id().await.unwrap();
-            other.open(id).delete().await.unwrap();
-            ok()
-        }
-    });
+    let ended = site(&manager, late_change);
     let answer = call(&ended, Some(&id)).await;
     assert_eq!(status(&answer), StatusCode::OK);
     assert_eq!(cookie_of(answer.headers()), None);

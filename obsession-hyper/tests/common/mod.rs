@@ -34,6 +34,14 @@ pub(crate) async fn stored(manager: &SessionManager) -> SessionId {
     session.id().await.unwrap().unwrap()
 }
 
+/// A handler that changes a session which another request ends meanwhile.
+pub(crate) async fn late_change(session: Session) -> Response<String> {
+    session.update("n", |n: &mut u64| *n += 1).await.unwrap();
+    let id = session.id().await.unwrap();
+    session.manager().open(id).delete().await.unwrap();
+    ok()
+}
+
 /// A service of `manager` with the default cookie around `handler`.
 pub(crate) fn site<F, R>(
     manager: &SessionManager,
