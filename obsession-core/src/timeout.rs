@@ -284,12 +284,11 @@ impl Keeper {
         let id = runtime.id();
         let found = HERE.try_with(|here| {
             let mut here = here.borrow_mut();
-            match here.iter().position(|Open(of, _)| *of == id) {
-                Some(at) => here[..=at].rotate_right(1),
-                None => {
-                    here.insert(0, Open(id, Arc::default()));
-                    here.truncate(RUNTIMES);
-                }
+            if let Some(at) = here.iter().position(|Open(of, _)| *of == id) {
+                here[..=at].rotate_right(1);
+            } else {
+                here.insert(0, Open(id, Arc::default()));
+                here.truncate(RUNTIMES);
             }
             here.first().map(|Open(_, keeper)| Arc::clone(keeper))
         });
